@@ -1,0 +1,342 @@
+"""Sound from files, pipes and raw samples, as blocks of float32; mono and 16 kHz where the network wants it.
+
+soundfile reads wav, flac, ogg, opus and mp3; whatever it does not know goes through an `ffmpeg` program if there is
+one. This is the only module that knows soundfile, soxr and ffmpeg.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import AudioError
+
+Samples = NDArray[np.float32]
+
+SAMPLE_RATE = 16000  # Hz, what the network hears
+SOUNDFILE_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"))
+FFMPEG_ENDINGS = frozenset(
+    (".m4a", ".m4b", ".aac", ".webm", ".mp4", ".mkv", ".mka", ".mov", ".avi", ".wma", ".wmv", ".amr", ".3gp", ".ac3")
+)
+    ".m4a .aac .webm .mp4 .m4b .mkv .mka .mov .avi .wma .wmv .amr .3gp .ac3 .ape .mpg .ts".split()
+)
+AUDIO_ENDINGS = SOUNDFILE_ENDINGS | FFMPEG_ENDINGS
+LOUDEST = 32.0  # a float sample beyond this was not scaled to [-1, 1]; up to it, what is over 1 is clipped
+
+
+# Samples
+
+
+def as_float(block: NDArray[np.generic]) -> Samples:
+    """The block as float32 in [-1, 1], [n] or [n, channels] as it came.
+
+    Takes int16, int32 and floats. Raises `AudioError` for other types and for samples that are not numbers or not
+    scaled.
+    """
+    if block.dtype == np.int16:
+        return block.astype(np.float32) * np.float32(1 / 32768)
+    if block.dtype == np.int32:
+        return (block.astype(np.float64) / 2147483648).astype(np.float32)
+    if block.dtype not in (np.float32, np.float64):
+        raise AudioError(f"Samples of type {block.dtype} are not sound: give int16, int32, or floats in [-1, 1].")
+    if block.size == 0:
+        return block.astype(np.float32)
+    loudest = float(np.abs(block).max())
+    if not math.isfinite(loudest):
+        raise AudioError("The sound holds samples that are not numbers (NaN or infinite): convert or cut it first.")
+    if loudest > LOUDEST:
+        raise AudioError(f"The loudest sample is {loudest:g}: floats must lie in [-1, 1] (divide int16 by 32768).")
+    samples = block.astype(np.float32, copy=False)
+    return samples if loudest <= 1 else np.clip(samples, -1, 1)
+
+
+def as_mono(block: Samples, channel: int | None = None) -> Samples:
+    """One channel of [n] or [n, channels]: number `channel` (from 0), or all of them mixed. Gives [n]."""
+    if block.ndim == 1 and not channel:
+        return block
+    if block.ndim == 1:
+        block = block[:, None]
+    if block.ndim != 2 or block.shape[1] == 0:
+        raise AudioError(f"A block of shape {block.shape} is not sound: give [frames] or [frames, channels].")
+    channels = block.shape[1]
+    if channel is not None:
+        if not 0 <= channel < channels:
+            raise AudioError(f"There is no channel {channel + 1}: the sound has {channels}.")
+        return np.ascontiguousarray(block[:, channel])
+    mixed = block[:, 0].copy()
+    for other in range(1, channels):  # one after the other, so that a row's sum never depends on the block's length
+        mixed += block[:, other]
+    return mixed if channels == 1 else mixed * np.float32(1 / channels)
+
+
+class Resampler:
+    """Streaming change of sampling rate whose whole state is plain samples.
+
+    Every window of `chunk_seconds` is resampled at once together with 20 ms on each side, which are then thrown away:
+    within 1e-6 of resampling the whole (but for its first millisecond), whatever the lengths of the blocks. Windows lie on a grid where both rates
+    have whole samples: 10 ms, or the reduced ratio for odd rates (20 ms at 22,050 Hz).
+    """
+
+    margin_seconds = 0.02
+    grid_seconds = 0.01
+
+    def __init__(self, rate: int, to: int = SAMPLE_RATE, chunk_seconds: float = 1.0) -> None:
+        if not 1000 <= rate <= 768000:
+            raise AudioError(f"A sampling rate of {rate} Hz cannot be right: it must lie between 1,000 and 768,000.")
+        self.rate, self.to = rate, to
+        divisor = math.gcd(rate, to)
+        grids = math.ceil(round(self.grid_seconds * divisor, 9))  # grid units that make at least 10 ms
+        self._grid = (grids * rate // divisor, grids * to // divisor)  # samples in and out
+        margins = math.ceil(round(self.margin_seconds * rate / self._grid[0], 9))
+        chunks = max(1, round(chunk_seconds * rate / self._grid[0]))
+        self._margin = (margins * self._grid[0], margins * self._grid[1])
+        self._chunk = (chunks * self._grid[0], chunks * self._grid[1])
+        self.samples: Samples = np.zeros(self._margin[0] if rate != to else 0, np.float32)  # the state
+
+    def feed(self, samples: Samples) -> Samples:
+        """Mono samples [n] in, those that are ready out (at most a chunk and 20 ms behind)."""
+        if self.rate == self.to:
+            return samples
+        waiting = np.concatenate([self.samples, samples])
+        margin, chunk = self._margin[0], self._chunk[0]
+        ready = max(0, (len(waiting) - 2 * margin) // chunk)
+        out = [self._resample(waiting[i * chunk : (i + 1) * chunk + 2 * margin]) for i in range(ready)]
+        self.samples = waiting[ready * chunk :].copy()
+        return np.concatenate(out) if out else np.zeros(0, np.float32)
+
+    def tail(self) -> Samples:
+        """What is still inside, as if silence followed; the state stays as it is."""
+        if self.rate == self.to:
+            return np.zeros(0, np.float32)
+        margin, chunk = self._margin[0], self._chunk[0]
+        left = len(self.samples) - margin
+        chunks = -(-left // chunk)
+        padded = np.concatenate([self.samples, np.zeros(chunks * chunk + margin - left, np.float32)])
+        out = [self._resample(padded[i * chunk : (i + 1) * chunk + 2 * margin]) for i in range(chunks)]
+        return np.concatenate(out)[: -(-left * self.to // self.rate)] if out else np.zeros(0, np.float32)
+
+    def _resample(self, window: Samples) -> Samples:
+        import soxr
+
+        out: Samples = soxr.resample(window, self.rate, self.to)
+        return out[self._margin[1] : self._margin[1] + self._chunk[1]]
+
+
+# Sources
+
+
+class Source(Protocol):
+    """Open sound: its rate, its number of channels and its blocks, in order, once."""
+
+    rate: int
+    channels: int
+    seconds: float | None  # None: not known before the end
+
+    def read(self, frames: int) -> Samples:
+        """The next frames as [n, channels], fewer at the end, none after it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _SoundFile:
+    def __init__(self, file: str | IO[bytes], name: str) -> None:
+        import soundfile
+
+        self._file = soundfile.SoundFile(file)
+        self._name = name
+        self._errors = soundfile.SoundFileError
+        self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
+        known = 0 < self._file.frames < 1 << 48  # a pipe's header may hold anything
+        self.seconds = self._file.frames / self.rate if known else None
+
+    def read(self, frames: int) -> Samples:
+        try:
+            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        except self._errors as error:
+            raise AudioError(
+                f"{self._name} is damaged: {str(error).rstrip('.')}; what follows cannot be read."
+            ) from error
+        return block
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Raw:
+    """Signed 16-bit little-endian samples without a header."""
+
+    def __init__(self, file: IO[bytes], rate: int, channels: int) -> None:
+        self._file = file
+        self.rate, self.channels = rate, channels
+        self.seconds: float | None = None
+
+    def read(self, frames: int) -> Samples:
+        data = _read_exactly(self._file, frames * self.channels * 2)
+        whole = len(data) // (2 * self.channels) * self.channels
+        return as_float(np.frombuffer(data, "<i2", whole).astype(np.int16).reshape(-1, self.channels))
+
+    def close(self) -> None:
+        pass  # whoever opened it closes it
+
+
+class _Ffmpeg:
+    """What the ffmpeg program decodes, through a pipe, with the rate and channels of the file."""
+
+    def __init__(self, program: str, path: Path) -> None:
+        # Sun's .au: a header that is easy to read, unlike WAV's in a pipe. Local files only: a playlist may not
+        # reach for the network.
+        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]
+        command += ["-vn", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  closed with the source
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._messages)
+        self._path = path
+        assert self._process.stdout is not None
+        self._pipe = self._process.stdout
+        header = _read_exactly(self._pipe, 24)
+        if len(header) < 24:
+            message = self._message()
+            self.close()
+            raise AudioError(f"{path} is not sound that can be read: ffmpeg says {message!r}.")
+        _, offset, _, _, self.rate, self.channels = struct.unpack(">6I", header)
+        _read_exactly(self._pipe, offset - 24)
+        self.seconds: float | None = None
+
+    def read(self, frames: int) -> Samples:
+        data = _read_exactly(self._pipe, frames * self.channels * 4)
+        if not data and self._process.wait() != 0:
+            raise AudioError(f"{self._path} is damaged: ffmpeg says {self._message()!r}.")
+        whole = len(data) // (4 * self.channels) * self.channels
+        return np.frombuffer(data, ">f4", whole).astype(np.float32).reshape(-1, self.channels)
+
+    def close(self) -> None:
+        self._pipe.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._messages.close()
+
+    def _message(self) -> str:
+        self._process.wait()
+        self._messages.seek(0)
+        lines = self._messages.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].rpartition("file:")[2] if lines else "nothing"
+
+
+def _read_exactly(file: IO[bytes], size: int) -> bytes:
+    parts, left = [], size
+    while left > 0 and (part := file.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+class Audio:
+    """An open recording; a context manager.
+
+    `Audio("talk.mp3")`, `Audio(sys.stdin.buffer, name="standard input")`, and `Audio(file, raw_rate=8000)` for signed
+    16-bit little-endian samples without a header. `rate` and `channels` are those of the file, `seconds` its length
+    or None where only reading to the end would tell. Raises `AudioError` with the file's name.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | IO[bytes],
+        *,
+        name: str | None = None,
+        raw_rate: int | None = None,
+        raw_channels: int = 1,
+    ) -> None:
+        self.name = name or (str(source) if isinstance(source, str | Path) else "the input")
+        self._spool: IO[bytes] | None = None
+        if isinstance(source, str | Path):
+            self._source = self._open_path(Path(source), raw_rate, raw_channels)
+        elif raw_rate is not None:
+            self._source = _Raw(source, raw_rate, raw_channels)
+        else:
+            self._source = self._open_pipe(source)
+        self.rate, self.channels, self.seconds = self._source.rate, self._source.channels, self._source.seconds
+
+    def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:
+        """Blocks [frames, channels] of float32 in [-1, 1], at the file's own rate."""
+        frames = max(1, round(seconds * self.rate))
+        read = 0
+        while len(block := self._source.read(frames)):
+            try:
+                yield as_float(block)
+            except AudioError as error:
+                raise AudioError(f"{self.name}, after {read / self.rate:.1f} s: {error}") from error
+            read += len(block)
+
+    def close(self) -> None:
+        self._source.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def __enter__(self) -> Audio:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_path(self, path: Path, raw_rate: int | None, raw_channels: int) -> Source:
+        if path.is_dir():
+            raise AudioError(f"{path} is a folder, not a recording.")
+        if not path.exists():
+            raise AudioError(f"There is no file {path}.")
+        try:
+            size = path.stat().st_size if path.is_file() else 1
+            if raw_rate is not None:
+                self._spool = path.open("rb")
+                return _Raw(self._spool, raw_rate, raw_channels)
+        except OSError as error:
+            raise AudioError(f"{path} cannot be opened: {error.strerror}.") from error
+        if size == 0:
+            raise AudioError(f"{path} is empty (0 bytes).")
+        return _open(path, self.name)
+
+    def _open_pipe(self, pipe: IO[bytes]) -> Source:
+        self._spool = tempfile.NamedTemporaryFile(prefix="asr-", suffix=".audio")  # noqa: SIM115  closed with the source
+        shutil.copyfileobj(pipe, self._spool)  # decoders must seek, a pipe cannot
+        self._spool.flush()
+        if self._spool.tell() == 0:
+            raise AudioError(f"{self.name} is empty (0 bytes).")
+        return _open(Path(self._spool.name), self.name)
+
+
+def _open(path: Path, name: str) -> Source:
+    import soundfile
+
+    try:
+        return _SoundFile(str(path), name)
+    except soundfile.SoundFileError as error:
+        program = shutil.which("ffmpeg")
+        if program:
+            return _Ffmpeg(program, path)
+        if path.suffix.lower() in FFMPEG_ENDINGS:
+            what = f"{name} needs the ffmpeg program to be decoded"
+            raise AudioError(
+                f"{what}: install it (apt install ffmpeg, brew install ffmpeg) or convert to wav."
+            ) from error
+        what = f"{name} is not sound in a format that is known here (wav, flac, ogg, opus, mp3)"
+        raise AudioError(f"{what}; other formats need the ffmpeg program, which is not installed.") from error
+
+
+def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = None) -> Samples:
+    """A whole file as mono float32 [n] in [-1, 1] at `rate`. Raises `AudioError`."""
+    with Audio(path) as audio:
+        resampler = Resampler(audio.rate, rate)
+        parts = [resampler.feed(as_mono(block, channel)) for block in audio.blocks()]
+        parts.append(resampler.tail())
+    return np.concatenate(parts)
