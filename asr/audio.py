@@ -23,11 +23,9 @@ from asr.errors import AudioError
 Samples = NDArray[np.float32]
 
 SAMPLE_RATE = 16000  # Hz, what the network hears
-SOUNDFILE_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"))
+SOUNDFILE_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"))
 FFMPEG_ENDINGS = frozenset(
     (".m4a", ".m4b", ".aac", ".webm", ".mp4", ".mkv", ".mka", ".mov", ".avi", ".wma", ".wmv", ".amr", ".3gp", ".ac3")
-)
-    ".m4a .aac .webm .mp4 .m4b .mkv .mka .mov .avi .wma .wmv .amr .3gp .ac3 .ape .mpg .ts".split()
 )
 AUDIO_ENDINGS = SOUNDFILE_ENDINGS | FFMPEG_ENDINGS
 LOUDEST = 32.0  # a float sample beyond this was not scaled to [-1, 1]; up to it, what is over 1 is clipped
@@ -82,8 +80,8 @@ class Resampler:
     """Streaming change of sampling rate whose whole state is plain samples.
 
     Every window of `chunk_seconds` is resampled at once together with 20 ms on each side, which are then thrown away:
-    within 1e-6 of resampling the whole (but for its first millisecond), whatever the lengths of the blocks. Windows lie on a grid where both rates
-    have whole samples: 10 ms, or the reduced ratio for odd rates (20 ms at 22,050 Hz).
+    within 1e-6 of resampling the whole (but for its first millisecond), whatever the lengths of the blocks. Windows
+    lie on a grid where both rates have whole samples: 10 ms, or the reduced ratio for odd rates (20 ms at 22,050 Hz).
     """
 
     margin_seconds = 0.02
@@ -163,9 +161,8 @@ class _SoundFile:
         try:
             block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
         except self._errors as error:
-            raise AudioError(
-                f"{self._name} is damaged: {str(error).rstrip('.')}; what follows cannot be read."
-            ) from error
+            reason = str(error).rstrip(".")
+            raise AudioError(f"{self._name} is damaged ({reason}): save or convert it again.") from error
         return block
 
     def close(self) -> None:
