@@ -282,9 +282,7 @@ class Audio:
     def __enter__(self) -> Audio:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _open_path(self, path: Path, raw_rate: int | None, raw_channels: int) -> Source:
