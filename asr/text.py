@@ -9,17 +9,26 @@ from asr.errors import TextError
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "ʼ": "'"})
 _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
-_ABBREVIATIONS = {
-    "mr.": "mister", "mrs.": "missus", "dr.": "doctor", "st.": "saint", "jr.": "junior", "sr.": "senior",
-    "messrs.": "messieurs", "prof.": "professor", "capt.": "captain", "col.": "colonel", "gen.": "general",
-    "lieut.": "lieutenant", "lt.": "lieutenant", "sgt.": "sergeant", "hon.": "honorable", "etc.": "et cetera",
-    "vs.": "versus", "esq.": "esquire",
+_ABBREVIATIONS = {  # with a full stop behind them
+    "mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "jr": "junior", "sr": "senior",
+    "messrs": "messieurs", "prof": "professor", "capt": "captain", "col": "colonel", "gen": "general",
+    "lieut": "lieutenant", "lt": "lieutenant", "sgt": "sergeant", "cpl": "corporal", "maj": "major", "adm": "admiral",
+    "rev": "reverend", "gov": "governor", "sen": "senator", "hon": "honorable", "mme": "madame",
+    "mlle": "mademoiselle", "etc": "et cetera", "vs": "versus", "viz": "namely", "esq": "esquire", "co": "company",
+    "ltd": "limited", "inc": "incorporated", "bros": "brothers", "dept": "department", "approx": "approximately",
+    "ave": "avenue", "blvd": "boulevard", "mt": "mount", "ft": "fort", "lb": "pound", "lbs": "pounds", "oz": "ounces",
+    "hrs": "hours", "mins": "minutes",
 }  # fmt: skip
-_BARE_ABBREVIATIONS = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
-_ABBREVIATION = re.compile(
-    r"\b(?:" + "|".join(re.escape(word) for word in sorted(_ABBREVIATIONS, key=len, reverse=True)) + r")(?=\W|$)"
-)
+_BARE_ABBREVIATIONS = {
+    "mr": "mister", "mrs": "missus", "dr": "doctor", "messrs": "messieurs", "mme": "madame", "mlle": "mademoiselle",
+    "etc": "et cetera", "vs": "versus", "lbs": "pounds", "hrs": "hours", "ok": "okay", "pm": "p m",
+}  # fmt: skip
+_ABBREVIATION = re.compile(r"\b([a-z]{2,6})\.(?=\W|$)")
+_STREET = re.compile(r"(?<=[A-Za-z] )St(?:\.|\b)(?= *(?:$|[,;:?!)])| [a-z])")
+_ROMAN = re.compile(r"\b(?:[IVXLC]{2,}|[VX]|(?<=[a-z] )I(?='s\b|[.,;:]| of\b|\W*$))\b")
+_FIGURES = re.compile(r"[0-9$£€¢°½¼¾⅓⅔⅛⅜⅝⅞]")
 _SYMBOLS = {"&": " and ", "%": " percent ", "@": " at ", "+": " plus ", "=": " equals "}
+_UNKNOWN = re.compile(r"[$£€¢°]")
 _UNSPOKEN = re.compile(r"[^a-z0-9' ]+")
 _STRAY_APOSTROPHE = re.compile(r"(?<![a-z])'+(?!(?:em|tis|twas|til|cause|bout|round|n)\b)|'+(?![a-z])(?<!s')")
 _QUOTED = re.compile(r"(?<![a-z])'([^']*[^s'])'(?![a-z])")
@@ -28,14 +37,25 @@ _QUOTED = re.compile(r"(?<![a-z])'([^']*[^s'])'(?![a-z])")
 def normalize(text: str) -> str:
     """Text as it is spoken: words of a-z and apostrophe, one space between them.
 
-    Case, marks and accents are removed, common abbreviations written out. Raises `TextError` for digits and for
-    letters outside the Latin alphabet, whose spoken form is not known.
+    Case, marks and accents are removed; common abbreviations, numbers, dates, times, money, units and Roman numerals
+    behind a name are written out. Normalized text stays as it is. Raises `TextError` for figures, signs of currencies
+    and letters outside the Latin alphabet whose spoken form is not known.
     """
-    spoken = text.lower().translate(_APOSTROPHES).translate(_LETTERS)
+    spoken = text.translate(_APOSTROPHES)
+    if _FIGURES.search(spoken) or (_ROMAN.search(spoken) and not spoken.isupper()):
+        from asr import figures
+
+        spoken = figures.spell_roman(figures.spell_out(spoken))
+        if _UNKNOWN.search(spoken):
+            raise TextError(f"cannot tell how this is spoken: {text.strip()!r}")
+    if "St" in spoken:
+        spoken = _STREET.sub("street", spoken)
+    spoken = spoken.lower().translate(_LETTERS)
     if not spoken.isascii():
         spoken = unicodedata.normalize("NFKD", spoken)
         spoken = "".join(c for c in spoken if not unicodedata.combining(c))
-    spoken = _ABBREVIATION.sub(lambda match: _ABBREVIATIONS[match.group()], spoken)
+    if "." in spoken:
+        spoken = _ABBREVIATION.sub(lambda match: _ABBREVIATIONS.get(match[1], match[1]) + " ", spoken)
     for symbol, word in _SYMBOLS.items():
         if symbol in spoken:
             spoken = spoken.replace(symbol, word)
