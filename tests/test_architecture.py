@@ -17,7 +17,7 @@ PACKAGE = ROOT / "asr"
 # From the ground up: a part imports its own row and the rows above it here, never one below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("results", "figures", "text", "audio"),
+    ("results", "figures", "text", "audio", "flatfile"),
     ("network", "lexicon", "language_model", "datasets"),
     ("greedy", "decoder", "endpoint"),
     ("writers", "punctuation", "numerals"),
