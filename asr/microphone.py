@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 
 from asr.errors import AudioError
 
-PORTAUDIO_MISSING = "PortAudio is not installed: install libportaudio2 (Debian, Ubuntu), portaudio (Fedora, Arch, Homebrew) and try again."
+PORTAUDIO_MISSING = (
+    "PortAudio is not installed: install libportaudio2 (Debian, Ubuntu) or portaudio (Fedora, Arch, Homebrew), and try "
+    "again."
+)
 NO_INPUT = (
     "No input device was found: plug in a microphone; where PulseAudio or PipeWire runs, install libasound2-plugins "
     "(Debian, Ubuntu) or alsa-plugins-pulseaudio (Fedora), then look again with `asr microphones`."
