@@ -262,17 +262,23 @@ class Audio:
         else:
             self._source = self._open_pipe(source)
         self.rate, self.channels, self.seconds = self._source.rate, self._source.channels, self._source.seconds
+        self._frames = 0
 
     def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:
         """Blocks [frames, channels] of float32 in [-1, 1], at the file's own rate."""
         frames = max(1, round(seconds * self.rate))
-        read = 0
         while len(block := self._source.read(frames)):
             try:
-                yield as_float(block)
+                samples = as_float(block)
             except AudioError as error:
-                raise AudioError(f"{self.name}, after {read / self.rate:.1f} s: {error}") from error
-            read += len(block)
+                raise AudioError(f"{self.name}, after {self.position:.1f} s: {error}") from error
+            self._frames += len(block)
+            yield samples
+
+    @property
+    def position(self) -> float:
+        """Seconds that `blocks` has given."""
+        return self._frames / self.rate
 
     def close(self) -> None:
         self._source.close()

@@ -1,0 +1,145 @@
+"""The exported acoustic model: samples and a state in, log-probs and the next state out.
+
+This is the only module that knows onnxruntime.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import SAMPLE_RATE
+from asr.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Floats = NDArray[np.float32]
+State = dict[str, Floats]  # by name; never changed in place, so that holding one is a copy
+
+FORMAT = 1  # of the model directory
+BLANK = 0  # the token of every head that means "nothing new"
+WORD_START = "▁"  # opens a spelling token that begins a word
+
+
+@dataclass(frozen=True)
+class FirstReading:
+    """What the streaming layers made of a step."""
+
+    hidden: Floats  # [frames, width]
+    log_probs: dict[str, Floats]  # head -> [frames, tokens]
+    state: State
+
+
+def open_session(path: Path, threads: int = 1) -> InferenceSession:
+    """An onnxruntime session that burns no processor time while it waits. Raises `ModelError`."""
+    import onnxruntime
+
+    if not path.is_file():
+        raise ModelError(f"There is no {path.name} in {path.parent}: this is not a whole model directory.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors; they are raised anyway
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        raise ModelError(f"{path} is damaged or no network (asr models verify {path.parent} says more).") from error
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """`model.json` of a model directory, its format and what every reader needs checked. Raises `ModelError`."""
+    path = directory / "model.json"
+    if not directory.is_dir():
+        raise ModelError(f"There is no model directory {directory}.")
+    if not path.is_file():
+        raise ModelError(f"{directory} holds no model.json: it is not a model directory of this program.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): copy or export the model again.") from error
+    if not isinstance(config, dict) or "format" not in config:
+        raise ModelError(f"{path} is not a model of this program: it has no format number.")
+    if config["format"] != FORMAT:
+        raise ModelError(f"{path} has format {config['format']}, this program reads {FORMAT}: update one of them.")
+    wanted = ("name", "version", "sample_rate", "frame_samples", "look_ahead_frames", "heads", "state", "fingerprint")
+    if missing := [key for key in wanted if key not in config]:
+        raise ModelError(f"{path} lacks {', '.join(missing)}: export the model again.")
+    if config["sample_rate"] != SAMPLE_RATE:
+        raise ModelError(f"{path} is for {config['sample_rate']} Hz; this program feeds {SAMPLE_RATE}.")
+    return config
+
+
+class Network:
+    """Both readings of a model directory; immutable, to be shared by any number of streams and threads."""
+
+    def __init__(
+        self, directory: Path, config: dict[str, Any], first: InferenceSession, second: InferenceSession
+    ) -> None:
+        self.directory = directory
+        self.config = config
+        self.heads: dict[str, tuple[str, ...]] = {head: tuple(tokens) for head, tokens in config["heads"].items()}
+        self.frame_samples = int(config["frame_samples"])
+        self.frame_seconds = self.frame_samples / int(config["sample_rate"])
+        self.look_ahead_frames = int(config["look_ahead_frames"])
+        self.fingerprint = str(config["fingerprint"])
+        self._first, self._second = first, second
+        self._shapes = {part["name"]: tuple(part["shape"]) for part in config["state"]}
+        self._first_outputs = ["hidden", *self.heads, *(f"next_{name}" for name in self._shapes)]
+        self._check(first, {"audio", *self._shapes}, set(self._first_outputs), "first.onnx")
+        self._check(second, {"hidden"}, set(self.heads), "second.onnx")
+
+    @classmethod
+    def load(cls, directory: Path, threads: int = 1) -> Network:
+        """Reads model.json, first.onnx and second.onnx. Raises `ModelError` for what is missing or does not fit."""
+        directory = Path(directory)
+        config = read_config(directory)
+        first = open_session(directory / "first.onnx", threads)
+        return cls(directory, config, first, open_session(directory / "second.onnx", threads))
+
+    @property
+    def name(self) -> str:
+        """Name and version, as a transcript states them."""
+        return f"{self.config['name']} {self.config['version']}"
+
+    def initial_state(self) -> State:
+        """The state before any sound: zeros."""
+        return {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+
+    def first(self, audio: Floats, state: State) -> FirstReading:
+        """The streaming layers over `audio` [n], n a multiple of `frame_samples`; `state` is left as it is."""
+        assert len(audio) % self.frame_samples == 0, "audio comes in whole network frames"
+        if len(audio) == 0:
+            return FirstReading(
+                np.zeros((0, int(self.config["hidden"])), np.float32),
+                {head: np.zeros((0, len(tokens)), np.float32) for head, tokens in self.heads.items()},
+                state,
+            )
+        outputs = self._first.run(self._first_outputs, {"audio": audio[None], **state})
+        hidden, *rest = outputs
+        heads = {head: values[0] for head, values in zip(self.heads, rest, strict=False)}
+        return FirstReading(hidden[0], heads, dict(zip(self._shapes, rest[len(heads) :], strict=True)))
+
+    def second(self, hidden: Floats) -> dict[str, Floats]:
+        """Log-probs [frames, tokens] of each head, with all of `hidden` [frames, width] as context."""
+        outputs = self._second.run(list(self.heads), {"hidden": hidden[None]})
+        return {head: values[0] for head, values in zip(self.heads, outputs, strict=True)}
+
+    def _check(self, session: InferenceSession, inputs: set[str], outputs: set[str], file: str) -> None:
+        has_inputs = {part.name for part in session.get_inputs()}
+        has_outputs = {part.name for part in session.get_outputs()}
+        if has_inputs != inputs or not outputs <= has_outputs:
+            raise ModelError(f"{self.directory / file} does not fit model.json beside it: export the model again.")
+        for part in session.get_inputs():
+            shape = self._shapes.get(part.name)
+            sizes = [size for size in part.shape if isinstance(size, int)]
+            if shape and len(sizes) == len(shape) and math.prod(sizes) != math.prod(shape):
+                raise ModelError(f"{self.directory / file} wants {part.name} of {part.shape}, model.json says {shape}.")

@@ -1,0 +1,155 @@
+"""How a segment becomes final: second reading, decoder, marks; at once, or off the audio path in a thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.endpoint import EndedBy
+from asr.greedy import DecodedWord, Decoder, collapse
+from asr.network import Network
+from asr.results import Segment, Word
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+Floats = NDArray[np.float32]
+SecondReading = Literal["inline", "background"]
+
+CONTEXT_WORDS = 20  # what a tagger sees of the segments before
+
+
+class Tagger(Protocol):
+    """Writes recognized words with marks and capitals."""
+
+    def write(
+        self, words: Sequence[Word], context: Sequence[Word], pauses: Sequence[float], ended_by: EndedBy
+    ) -> Sequence[str]:
+        """How each of `words`, those of a segment that becomes final, stands in its text.
+
+        `context` are the last words before it, as written; `pauses` the seconds of silence after each word, the last
+        one up to the end of the segment. "" is a word that the one before it contains, as in numbers.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model directory holds, loaded: immutable, shared by all streams of a recognizer."""
+
+    network: Network
+    first_decoder: Decoder[Any]  # for what is shown while somebody speaks
+    second_decoder: Decoder[Any]  # for what is final
+    tagger: Tagger | None = None
+
+    def words(self, hypothesis: Sequence[DecodedWord], first_frame: int) -> tuple[Word, ...]:
+        """Decoded words with times in seconds, `first_frame` being the stream's frame that their count starts from."""
+        seconds = self.network.frame_seconds
+        return tuple(
+            Word(
+                word.text,
+                round(max(0.0, (first_frame + word.start_frame) * seconds), 3),
+                round(max(0.0, (first_frame + word.end_frame) * seconds), 3),
+                round(word.confidence, 4),
+            )
+            for word in hypothesis
+        )
+
+
+@dataclass
+class Ended:
+    """A segment whose end is decided, its words not yet."""
+
+    first_frame: int  # counted from the start of the stream's sound
+    hidden: Floats  # [frames, width]
+    log_probs: Floats  # [frames, tokens] of the first reading, the head that its decoder reads
+    ended_by: EndedBy
+    hotwords: Mapping[str, float] | None = None
+    grammar: Sequence[str] | None = None
+    decided: tuple[Word, ...] | None = None  # there is no second reading: the words of the first
+    shown: tuple[Word, ...] | None = None  # the first reading's words, once somebody has asked for them
+
+
+@dataclass(frozen=True)
+class Read:
+    """The final words of an ended segment, and the tokens that the deciding reading saw: (frame, token)."""
+
+    words: tuple[Word, ...]
+    tokens: list[tuple[int, int]]
+
+
+class Reader:
+    """Reads ended segments in order. One for each stream."""
+
+    def __init__(self, model: Model, mode: SecondReading | None, context: tuple[Word, ...] = ()) -> None:
+        self._model = model
+        self._background = mode == "background"
+        self._executor: ThreadPoolExecutor | None = None
+        self._waiting: deque[tuple[Ended, Read | Future[Read]]] = deque()
+        self._context = context  # of the next segment to be read
+        self.context = context  # after the last segment that was collected
+
+    @property
+    def waiting(self) -> list[Ended]:
+        """Segments that have ended and were not collected yet."""
+        return [ended for ended, _ in self._waiting]
+
+    def submit(self, ended: Ended) -> None:
+        if not self._background:
+            self._waiting.append((ended, self._read(ended)))
+            return
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor = ThreadPoolExecutor(1, "second-reading")  # one: segments are read in order
+        self._waiting.append((ended, self._executor.submit(self._read, ended)))
+
+    def collect(self, wait: bool) -> list[Read]:
+        """What has become final since the last call; everything, if it may `wait`."""
+        ready = []
+        while self._waiting:
+            _, read = self._waiting[0]
+            if not isinstance(read, Read):
+                if not wait and not read.done():
+                    break
+                read = read.result()
+            self._waiting.popleft()
+            self.context = (*self.context, *read.words)[-CONTEXT_WORDS:]
+            ready.append(read)
+        return ready
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+
+    def _read(self, ended: Ended) -> Read:
+        model = self._model
+        log_probs = ended.log_probs
+        if ended.decided is not None:
+            words = ended.decided
+        else:
+            decoder = model.second_decoder
+            log_probs = model.network.second(ended.hidden)[decoder.head]
+            state = decoder.step(decoder.start(ended.hotwords, ended.grammar), log_probs)
+            words = model.words(decoder.best(state)[0].words, ended.first_frame)
+        if model.tagger is not None and words:
+            end = (ended.first_frame + len(ended.log_probs)) * model.network.frame_seconds
+            nexts = [*(word.start for word in words[1:]), end]
+            pauses = [max(0.0, start - word.end) for word, start in zip(words, nexts, strict=True)]
+            written = model.tagger.write(words, self._context, pauses, ended.ended_by)
+            words = tuple(replace(word, written=text) for word, text in zip(words, written, strict=True))
+        self._context = (*self._context, *words)[-CONTEXT_WORDS:]
+        tokens = collapse(log_probs.argmax(axis=1)) if ended.ended_by == "key" else []
+        return Read(words, tokens)
+
+
+def make_segment(number: int, words: tuple[Word, ...], final: bool) -> Segment:
+    """Words as a segment; its text is how they are written."""
+    written = (word.text if word.written is None else word.written for word in words)
+    text = " ".join(text for text in written if text)
+    return Segment(number, text, words[0].start if words else 0.0, words[-1].end if words else 0.0, words, final)

@@ -1,0 +1,151 @@
+"""A recognizer: a model directory, loaded once, that makes streams and transcribes files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import Audio
+from asr.endpoint import Endpoint, endpoint_options
+from asr.errors import AudioError, ModelError
+from asr.greedy import Greedy
+from asr.network import Network
+from asr.reading import Model, SecondReading
+from asr.results import Segment, Transcript
+from asr.stream import Options, Stream
+
+SHIPPED_MODELS = Path(__file__).parent / "models"
+DEFAULT_MODEL = "english-small"
+FILE_STEP_SECONDS = 1.0  # the step of files; live sound is read in 80 ms steps
+
+
+def find_model(model: str | Path | None = None) -> Path:
+    """The directory of a model: given as such, or by the name of one that is shipped. Raises `ModelError`."""
+    if model is None:
+        model = DEFAULT_MODEL
+    if Path(model).is_dir():
+        return Path(model)
+    shipped = SHIPPED_MODELS / str(model)
+    if Path(str(model)).name == str(model) and shipped.is_dir():
+        return shipped
+    names = ", ".join(sorted(path.name for path in SHIPPED_MODELS.glob("*/"))) or "none"
+    raise ModelError(f"There is no model directory {model} (shipped with this program: {names}).")
+
+
+class Recognizer:
+    """Immutable; any number of streams, in any threads, may use it at once."""
+
+    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+        """Loads a model directory, the shipped one if none is named. `threads` is how many processor cores one step
+        may use. Raises `ModelError` for a directory that is missing, damaged or of another format."""
+        network = Network.load(find_model(model), threads)
+        if Greedy.head not in network.heads:
+            raise ModelError(f"{network.directory} has no spelling head: nothing here can decode it.")
+        greedy = Greedy(network.heads[Greedy.head])
+        self._model = Model(network, first_decoder=greedy, second_decoder=greedy)
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._model.network.name
+
+    @property
+    def network(self) -> Network:
+        return self._model.network
+
+    def stream(
+        self,
+        *,
+        hotwords: Mapping[str, float] | None = None,
+        grammar: Sequence[str] | None = None,
+        endpoint: str | Endpoint = "normal",
+        step_seconds: float = 0.08,
+        second_reading: SecondReading | None = "background",
+    ) -> Stream:
+        """A stream for one speaker or microphone.
+
+        `step_seconds` is a whole number of network frames. The second reading makes segments final: off the audio
+        path ("background"), within `feed` ("inline"), or not at all (None: the first reading decides). `endpoint` is
+        a preset ("fast", "normal", "patient") or an `Endpoint`.
+        """
+        options = Options(
+            step_seconds, second_reading, endpoint_options(endpoint), None if grammar is None else tuple(grammar)
+        )
+        return Stream(self._model, options, hotwords)
+
+    def restore(self, snapshot: bytes) -> Stream:
+        """The stream whose `save` gave `snapshot`. Raises `StreamError` for another model's or a damaged one."""
+        return Stream.restored(self._model, snapshot)
+
+    def transcribe(
+        self,
+        audio: str | Path | IO[bytes] | Audio | NDArray[np.generic],
+        *,
+        rate: int | None = None,
+        channel: int | Literal["separate"] | None = None,
+        hotwords: Mapping[str, float] | None = None,
+        endpoint: str | Endpoint = "normal",
+    ) -> Transcript:
+        """A whole recording: a file, an open `Audio`, or samples [n] or [n, channels] at `rate` Hz.
+
+        Channels are mixed, one is picked (from 0), or each is transcribed by itself ("separate": the segments of all,
+        in the order of time, say which). Raises `AudioError`.
+        """
+        if isinstance(audio, np.ndarray):
+            if rate is None:
+                raise AudioError("Samples need their rate: transcribe(samples, rate=16000).")
+            seconds = len(audio) / rate
+            reading = self._read(
+                iter([audio]), rate, audio.shape[1] if audio.ndim == 2 else 1, channel, hotwords, endpoint
+            )
+            return make_transcript(list(reading), seconds, self.model)
+        with audio if isinstance(audio, Audio) else Audio(audio) as source:
+            segments = list(self.segments(source, channel=channel, hotwords=hotwords, endpoint=endpoint))
+            return make_transcript(segments, source.position, self.model)
+
+    def segments(
+        self,
+        audio: Audio,
+        *,
+        channel: int | Literal["separate"] | None = None,
+        hotwords: Mapping[str, float] | None = None,
+        endpoint: str | Endpoint = "normal",
+    ) -> Iterator[Segment]:
+        """The segments of an open recording, each as soon as it is final."""
+        return self._read(audio.blocks(), audio.rate, audio.channels, channel, hotwords, endpoint)
+
+    def _read(
+        self,
+        blocks: Iterator[NDArray[np.generic]],
+        rate: int,
+        channels: int,
+        channel: int | Literal["separate"] | None,
+        hotwords: Mapping[str, float] | None,
+        endpoint: str | Endpoint,
+    ) -> Iterator[Segment]:
+        picks: list[int | None] = list(range(channels)) if channel == "separate" else [channel]
+        labels = range(channels) if channel == "separate" else [None]
+
+        def new() -> Stream:
+            return self.stream(
+                hotwords=hotwords, endpoint=endpoint, step_seconds=FILE_STEP_SECONDS, second_reading="inline"
+            )
+
+        streams = [new() for _ in picks]
+        for block in blocks:
+            for stream, pick, label in zip(streams, picks, labels, strict=True):
+                yield from (replace(segment, channel=label) for segment in stream.feed(block, rate, pick))
+        for stream, label in zip(streams, labels, strict=True):
+            yield from (replace(segment, channel=label) for segment in stream.finish())
+
+
+def make_transcript(segments: Sequence[Segment], duration: float, model: str) -> Transcript:
+    """Segments of one recording, in any order of channels, as a transcript."""
+    ordered = tuple(sorted(segments, key=lambda segment: segment.start))
+    text = " ".join(segment.text for segment in ordered)
+    return Transcript(text, ordered, round(duration, 3), model)
