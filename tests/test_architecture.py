@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("network", "lexicon", "language_model", "datasets"),
     ("greedy", "decoder", "endpoint"),
     ("writers", "punctuation", "numerals"),
-    ("stream", "recognizer"),
+    ("reading", "snapshot", "stream", "recognizer"),
     (
         "microphone",
         "doctor",
