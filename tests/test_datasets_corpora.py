@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.datasets import Utterance, read_manifest
+from asr.datasets import CORPORA, Utterance, read_manifest
 from asr.datasets import prepare as preparation
 from asr.datasets.download import Archive, Patience
-from asr.datasets.prepare import CORPORA, corpus, fetch, prepare
+from asr.datasets.prepare import corpus, fetch, prepare
 from asr.errors import AsrError
 from tests.web import serve
 

@@ -2,4 +2,9 @@
 
 from asr.datasets.manifest import Utterance, read_manifest, write_manifest
 
-__all__ = ["Utterance", "read_manifest", "write_manifest"]
+CORPORA = (
+    "librispeech", "mini_librispeech", "common_voice", "ljspeech", "vctk", "speech_commands", "yesno",
+    "speechocean762", "folder",
+)  # fmt: skip
+
+__all__ = ["CORPORA", "Utterance", "read_manifest", "write_manifest"]

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
 
+from asr.datasets import CORPORA
 from asr.datasets.corpus import Parts, measure, wanted
 from asr.datasets.download import Archive, Patience, checksum, download
 from asr.datasets.extract import extract
 from asr.datasets.manifest import Utterance, write_manifest
 from asr.errors import AsrError
-
-CORPORA = (
-    "librispeech", "mini_librispeech", "common_voice", "ljspeech", "vctk", "speech_commands", "yesno",
-    "speechocean762", "folder",
-)  # fmt: skip
 
 _BY_HAND = {
     "common_voice": "Common Voice needs an account: log in at https://datacollective.mozillafoundation.org, download "
