@@ -17,8 +17,8 @@ PACKAGE = ROOT / "asr"
 # From the ground up: a part imports its own row and the rows above it here, never one below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("results", "figures", "text", "audio", "flatfile"),
-    ("network", "lexicon", "language_model", "datasets"),
+    ("results", "figures", "text", "audio", "page", "flatfile"),
+    ("network", "lexicon", "ngram_counts", "ngrams", "kneser_ney", "arpa", "language_model", "datasets"),
     ("greedy", "decoder", "endpoint"),
     ("writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
