@@ -1,0 +1,170 @@
+"""Spoken numbers as they are written: exact cases by hand, traps, and what must hold for any words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.figures import cardinal, ordinal, year
+from asr.numerals import in_figures, write_numbers
+from asr.results import Word
+from asr.text import normalize
+
+CASES = {
+    # cardinals
+    "twenty three": "23",
+    "seven hundred and forty seven": "747",
+    "two thousand five hundred people": "2,500 people",
+    "two hundred and fifty thousand": "250,000",
+    "six million three hundred thousand": "6,300,000",
+    "three million people": "3 million people",
+    "a hundred and five dogs": "105 dogs",
+    "between one hundred and two hundred": "between 100 and 200",
+    "five to ten people": "5 to 10 people",
+    "nine out of ten": "9 out of 10",
+    "minus five degrees": "-5 degrees",
+    # years and decades
+    "nineteen eighty four": "1984",
+    "in two thousand and five": "in 2005",
+    "twenty twenty four was good": "2024 was good",
+    "in ten sixty six": "in 1066",
+    "nineteen oh five": "1905",
+    "born in nineteen hundred and two": "born in 1902",
+    "the nineteen eighties": "the 1980s",
+    "the late nineties": "the late '90s",
+    "in her twenties": "in her 20s",
+    "the summer of sixty nine": "the summer of '69",
+    # decimals, fractions, percent
+    "three point one four": "3.14",
+    "zero point five percent": "0.5%",
+    "two and a half years": "2 1/2 years",
+    "two and three quarters": "2 3/4",
+    "two thirds of them": "two-thirds of them",
+    "five per cent": "5%",
+    "between two and three percent": "between 2 and 3%",
+    # ordinals and dates
+    "the twenty first century": "the 21st century",
+    "the hundred and first": "the hundred and first",
+    "one hundred and first street": "101st street",
+    "may third nineteen eighty four": "May 3, 1984",
+    "the third of may": "the 3rd of May",
+    "july fourth": "July 4",
+    "june ten nineteen eighty": "June 10, 1980",
+    "april twenty twenty four": "April 2024",
+    "august the fifth": "August 5",
+    "friday the thirteenth": "friday the 13th",
+    # times
+    "five thirty p m": "5:30 p.m.",
+    "at five a m": "at 5 a.m.",
+    "at twelve fifteen": "at 12:15",
+    "meet me at nine oh five": "meet me at 9:05",
+    "five o'clock": "5 o'clock",
+    "fourteen hundred hours": "1400 hours",
+    "ten past five": "ten past five",
+    "quarter to ten": "quarter to ten",
+    # money
+    "ten dollars": "$10",
+    "one dollar": "$1",
+    "nineteen dollars and ninety nine cents": "$19.99",
+    "two point five million dollars": "$2.5 million",
+    "two and a half million dollars": "$2.5 million",
+    "a hundred dollars": "$100",
+    "a dollar fifty": "$1.50",
+    "a ten dollar bill": "a $10 bill",
+    "five pounds fifty": "£5.50",
+    "ten pounds of flour": "10 pounds of flour",
+    "fifty cents": "50 cents",
+    "twenty euros": "€20",
+    # what is counted or numbered
+    "five miles": "5 miles",
+    "six foot two": "6 foot 2",
+    "a five year old boy": "a 5-year-old boy",
+    "he is six years old": "he is 6 years old",
+    "chapter four page one of the book": "chapter 4 page 1 of the book",
+    "flight two twenty": "flight 220",
+    "room three oh five": "room 305",
+    # digits and letters
+    "call five five five one two one two": "call 555-1212",
+    "four one five five five five one two one two": "415-555-1212",
+    "nine one one": "911",
+    "double oh seven": "007",
+    "u s a and f b i": "USA and FBI",
+    "a t v": "a TV",
+    "m p three": "MP3",
+    "vitamin b twelve": "vitamin B12",
+    "his name is spelled s m i t h": "his name is spelled S-M-I-T-H",
+    # names
+    "henry the eighth": "Henry VIII",
+    "world war two": "World War II",
+}
+
+STAYS = [
+    "one of them", "a second", "oh", "oh i see", "no one knows", "the one", "just a second please", "one another",
+    "a hundred people", "first of all", "on second thought", "you may first want to sit", "they march second",
+    "one two three go", "i have two cats and three dogs", "for one thing", "a million reasons", "hundreds of people",
+    "what is the point", "at this point five people left", "half a dozen", "i am", "oh a b", "is it i or a",
+    "charles the first time i saw him", "nine to five", "seconds", "a quarter", "o captain", "two or three",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoken", CASES)
+def test_written(spoken: str) -> None:
+    assert in_figures(spoken) == CASES[spoken]
+
+
+@pytest.mark.parametrize("spoken", STAYS)
+def test_what_is_no_number_stays(spoken: str) -> None:
+    assert in_figures(spoken) == spoken
+
+
+@given(st.integers(10, 10**12))
+def test_every_whole_number(number: int) -> None:
+    written = in_figures(cardinal(number))
+    assert normalize(written) == cardinal(number)
+
+
+@given(st.integers(10, 9999), st.integers(1100, 1999))
+def test_every_rank_and_year(rank: int, date: int) -> None:
+    assert normalize(in_figures(ordinal(rank))) == ordinal(rank)
+    assert in_figures(f"in {year(date)}") == f"in {date}"
+
+
+def words_of(text: str) -> list[Word]:
+    """Words from text in which marks stand: the mark goes to `written`, the bare word to `text`."""
+    return [Word(word.lower().rstrip(".,?"), i / 2, i / 2 + 0.4, 0.9, word) for i, word in enumerate(text.split())]
+
+
+def test_marks_are_kept_and_not_crossed() -> None:
+    def written(text: str) -> str:
+        return " ".join(word.written or "" for word in write_numbers(words_of(text)) if word.written)
+
+    assert written("I have twenty three, you have ten.") == "I have 23, you have 10."
+    assert written("I am twenty. Three of us stay.") == "I am 20. Three of us stay."
+    assert written("On May third, nineteen eighty four, it rained.") == "On May 3, 1984, it rained."
+    assert written("It was five p m. We left.") == "It was 5 p.m. We left."
+    assert written("Was it five p m?") == "Was it 5 p.m.?"
+
+
+def test_a_capital_at_the_start_stays() -> None:
+    assert [word.written for word in write_numbers(words_of("Two thirds left."))] == ["Two-thirds", "", "left."]
+
+
+NUMBERS = st.sampled_from(
+    "one two five ten twelve twenty thirty hundred thousand million and a oh point half third second first may june "
+    "the of p m dollars cents percent o'clock to in at past double nineteen minus page spelled henry eighties".split()
+)
+
+
+@given(st.lists(NUMBERS, max_size=12), st.lists(st.sampled_from(["", "", "", ",", "."]), min_size=12, max_size=12))
+def test_nothing_spoken_is_lost(spoken: list[str], marks: list[str]) -> None:
+    words = [Word(word, i, i + 1, 0.5, word + mark) for i, (word, mark) in enumerate(zip(spoken, marks, strict=False))]
+    result = write_numbers(words)
+    assert [(word.text, word.start, word.end) for word in result] == [
+        (word.text, word.start, word.end) for word in words
+    ]
+    assert all(word.written is not None for word in result)
+    assert not result or result[0].written
+    assert sum((word.written or "").endswith(".") for word in result) >= sum(
+        (word.written or "").endswith(".") for word in words
+    )
