@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -108,7 +109,7 @@ class Greedy:
     def best(self, state: GreedyState, n: int = 1) -> list[Hypothesis]:
         words: list[DecodedWord] = []
         begins = [i for i, token in enumerate(state.tokens) if i == 0 or self.tokens[token].startswith(WORD_START)]
-        for begin, end in zip(begins, [*begins[1:], len(state.tokens)], strict=True):
+        for begin, end in pairwise([*begins, len(state.tokens)]):
             text = "".join(self.tokens[token] for token in state.tokens[begin:end]).replace(WORD_START, "")
             if text:
                 confidence = float(np.exp(np.mean(state.log_probs[begin:end])))
