@@ -8,6 +8,7 @@ brought, so that the whole is a lattice: word posteriors and N-best lists are re
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 NOTHING = -1  # the record before the first word; also the "word" of a meeting
 _FIELDS = ("parent", "word", "start", "end")
 _EXPANSIONS = 200  # heap steps for each alternative asked for
+_NEGLIGIBLE = 0.1  # of the last alternative's probability: paths lighter than this add nothing that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,11 @@ class History:
         parent, word = self._table[0], self._table[1]
         alike = (parent[first] == parent[second]) & (word[first] == word[second]) & (word[first] != NOTHING)
         known = (first != NOTHING) & (second != NOTHING)
-        return (first == second) | (alike & known)
+        return np.asarray((first == second) | (alike & known))
+
+    @property
+    def largest_word(self) -> int:
+        return int(self._table[1, : self.size].max(initial=NOTHING))
 
     # Reading
 
@@ -141,9 +147,9 @@ class History:
                 enumerate(weights.items())]  # fmt: skip
         heapq.heapify(heap)
         found: dict[tuple[int, ...], tuple[list[SaidWord], float]] = {}
-        pushed = len(heap)
+        pushed, enough = len(heap), 0.0
         for _ in range(_EXPANSIONS * count):
-            if not heap or len(found) == count:
+            if not heap or -heap[0][0] < enough:
                 break
             _, _, record, weight, tail = heapq.heappop(heap)
             if record == NOTHING:
@@ -154,6 +160,8 @@ class History:
                 key = tuple(one.word for one in said)
                 before, mass = found.get(key, (self.committed + said, 0.0))
                 found[key] = (before, mass + weight)
+                if len(found) == count and not enough:  # go on for more ways to say the same
+                    enough = _NEGLIGIBLE * weight
                 continue
             if word[record] != NOTHING:
                 steps = [(parent[record], weight, (record, tail))]
@@ -162,7 +170,7 @@ class History:
             for other, through, ahead in steps:
                 heapq.heappush(heap, (-through * bound[other], pushed, other, through, ahead))
                 pushed += 1
-        return sorted(found.values(), key=lambda entry: -entry[1])
+        return sorted(found.values(), key=lambda entry: -entry[1])[:count]
 
     def _meetings(self) -> dict[int, list[tuple[int, float]]]:
         owners, records = self._edge_ids[:, : self.edges].tolist()
@@ -181,14 +189,14 @@ class History:
         """
         parent, word, _, end = (row[: self.size].copy() for row in self._table)
         old = np.zeros(self.size, bool)
-        for record in np.flatnonzero(word == NOTHING):  # in order: a meeting after a meeting
-            above = int(parent[record])
-            end[record] = end[above] if above != NOTHING else 0
-            old[record] = end[record] < before
+        for meeting in np.flatnonzero(word == NOTHING):  # in order: a meeting after a meeting
+            above = int(parent[meeting])
+            end[meeting] = end[above] if above != NOTHING else 0
+            old[meeting] = end[meeting] < before
         instead = np.arange(self.size + 1, dtype=np.int32)  # what replaces each record; NOTHING is its own
         instead[NOTHING] = NOTHING
-        for record in np.flatnonzero(old):
-            instead[record] = instead[parent[record]]
+        for meeting in np.flatnonzero(old):
+            instead[meeting] = instead[parent[meeting]]
         parent = instead[parent]
         held = instead[held]
         kept_edges = ~old[self._edge_ids[0, : self.edges]]
@@ -244,7 +252,7 @@ class History:
         other = History(0)
         other.committed = list(self.committed)
         other.size, other.edges = self.size, self.edges
-        other._table = self._table[:, : self.size].copy()
+        other._table = self._table[:, : max(self.size, 1)].copy()
         other._edge_ids = self._edge_ids[:, : self.edges].copy()
         other._edge_shares = self._edge_shares[: self.edges].copy()
         return other
@@ -260,7 +268,7 @@ class History:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> History:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> History:
         """The inverse of `to_arrays`; `ValueError` for tables that no search can have written."""
         history = cls(0)
         records = np.array(arrays["records"], np.int32)
@@ -274,7 +282,7 @@ class History:
         owners = np.isin(np.flatnonzero(records[1] == NOTHING), edges[0])
         if not (earlier.all() and inside.all() and owners.all() and (records[1] >= NOTHING).all()):
             raise ValueError("records refer to records that do not exist")
-        history._table, history.size = records, size
+        history._table, history.size = np.pad(records, ((0, 0), (0, 1))), size  # never without a column
         history._edge_ids, history._edge_shares, history.edges = edges, shares, len(shares)
         history.committed = [SaidWord(*(int(value) for value in column)) for column in committed.T]
         return history

@@ -80,6 +80,7 @@ class Lexicon:
     tokens: tuple[str, ...]  # names of the tokens that pronunciations are made of; token 0 is the blank
     base: WordList
     tree: Tree
+    stored: Tree  # the tree without what `extend` added
     added: tuple[str, ...] = ()  # words of `extend`, numbered after those of `base`
     extensions: tuple[tuple[str, Pronunciation], ...] = field(default=(), repr=False)
 
@@ -107,7 +108,8 @@ class Lexicon:
         lowest = min(scores.values(), default=0.0) if scores else 0.0
         known = np.array([(scores or {}).get(word, lowest) for _, word in unique], np.float32)
         arrays = _breadth_first([pronunciation for pronunciation, _ in unique], ids, known)
-        return cls(tuple(tokens), words, _tree(arrays, len(tokens)))
+        tree = _tree(arrays, len(tokens))
+        return cls(tuple(tokens), words, tree, tree)
 
     def save(self, path: Path) -> None:
         """Write the lexicon, without what `extend` added, as one file."""
@@ -138,7 +140,10 @@ class Lexicon:
             words = WordList(arrays["word_block"], arrays["word_ends"])
             tree = _tree(arrays, len(tokens))
             sound = (
-                len(tree.children) == len(arrays["token"]) == len(arrays["child_count"]) - 1 == len(arrays["word_count"])
+                len(tree.children)
+                == len(arrays["token"])
+                == len(arrays["child_count"]) - 1
+                == len(arrays["word_count"])
                 and int(arrays["word_count"].sum()) == len(tree.word_ids)
                 and (not len(words) or int(words.ends[-1]) == len(words.block))
             )
@@ -146,7 +151,7 @@ class Lexicon:
             raise ModelError(f"{path} is damaged; build the lexicon again") from error
         if not sound:
             raise ModelError(f"{path} is damaged; build the lexicon again")
-        return cls(tokens, words, tree)
+        return cls(tokens, words, tree, tree)
 
     # Words
 
@@ -167,23 +172,19 @@ class Lexicon:
 
     def pronunciations(self, word: str) -> tuple[Pronunciation, ...]:
         """All ways in which a word of the lexicon is spoken, as token numbers; empty for other words."""
-        number = self.find(word)
-        if number is None:
-            return ()
-        tree, found = self.tree, set()
-        for row in np.flatnonzero(tree.word_ids == number):
-            owners = np.flatnonzero((tree.word_begin <= row) & (row < tree.word_begin + tree.word_count))
-            found |= {self._path(int(position)) for position in owners}
+        found = {pronunciation for one, pronunciation in self.extensions if one == word}
+        number = self.base.find(word)
+        if number is not None:
+            found |= {self._path(int(row)) for row in np.flatnonzero(self.stored.word_ids == number)}
         return tuple(sorted(found))
 
-    def _path(self, position: int) -> Pronunciation:
-        path: list[int] = []
+    def _path(self, row: int) -> Pronunciation:
+        """The tokens down to the owner of a row of words in the stored tree, where rows follow each other."""
+        tree, path = self.stored, []
+        position = int(np.searchsorted(tree.word_begin, row, "right")) - 1
         while position >= len(self.tokens):
-            path.append(int(self.tree.token[position]))
-            edges = np.flatnonzero(self.tree.children == position)
-            begin, count = self.tree.child_begin, self.tree.child_count
-            owners = np.flatnonzero((begin <= edges[-1]) & (edges[-1] < begin + count)) if len(edges) else []
-            position = int(owners[0]) if len(owners) else 0
+            path.append(int(tree.token[position]))
+            position = int(np.searchsorted(tree.child_begin, position - len(self.tokens), "right")) - 1
         return tuple(reversed(path))
 
     # A user's own words
@@ -243,9 +244,7 @@ class _Growth:
                 self._root[token] = size + len(self._tokens)
                 self._tokens.append(token)
             return int(self._root[token])
-        row = self._row(
-            self._children, position, self._old.child_begin, self._old.child_count, self._old.children
-        )
+        row = self._row(self._children, position, self._old.child_begin, self._old.child_count, self._old.children)
         for child in row:
             if (self._old.token[child] if child < size else self._tokens[child - size]) == token:
                 return child
@@ -275,9 +274,7 @@ class _Growth:
         look_ahead = np.concatenate([old.look_ahead, np.zeros(more, np.float32)])
         look_ahead[list(self._raised)] = list(self._raised.values())
         token = np.concatenate([old.token, np.array(self._tokens, np.int32)])
-        return Tree(
-            token, child_begin, child_count, children, self._root, word_begin, word_count, word_ids, look_ahead
-        )
+        return Tree(token, child_begin, child_count, children, self._root, word_begin, word_count, word_ids, look_ahead)
 
 
 def _patched(

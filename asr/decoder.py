@@ -1,0 +1,401 @@
+"""The beam search as a stream uses it: `start`, `step`, `best`; hotwords, grammars and new words at run time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.beam import Beam, DecoderOptions, Search, advance, age
+from asr.confidence import Calibration, Evidence
+from asr.errors import AsrError, StreamError
+from asr.g2p import GraphemeToPhone, Pronouncer, spellings
+from asr.grammar import UNKNOWN, Grammar, grammar_entries, read_grammar
+from asr.greedy import DecodedWord, Hypothesis
+from asr.history import History, SaidWord
+from asr.hotwords import Hotword, Matcher, read_hotwords
+from asr.lexicon import Lexicon, Pronunciation
+from asr.network import WORD_START
+from asr.word_model import NoWordModel, PrefixModel, Vocabulary, WordModel
+
+_SEARCHES = 8  # searches kept for other streams with the same hotwords, grammar and words
+_RECORDS = 20_000  # of a history before what is not needed is forgotten
+_LATTICE_FRAMES = 750  # how long a history keeps alternatives for certain
+_LEAST = -100.0  # log-probs below are taken for this
+_SURE = -0.01  # likeliest tokens above this are clear; they say nothing of how clear a word is
+_PARTIAL_WEIGHT = 0.02  # hypotheses lighter than this have no say in what is shown
+
+
+class LanguageModel(WordModel, Vocabulary, Protocol):
+    """A word model with a vocabulary."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search is made of, besides the model: plain values, so that a state can be stored and come back."""
+
+    entries: tuple[tuple[str, Pronunciation], ...] = ()  # words that the lexicon has not
+    phrases: tuple[tuple[str, float], ...] = ()  # hotwords and their bonuses
+    grammar: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps([self.entries, self.phrases, self.grammar])
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        entries, phrases, grammar = json.loads(text)
+        return cls(
+            tuple((str(word), tuple(int(token) for token in tokens)) for word, tokens in entries),
+            tuple((str(phrase), float(bonus)) for phrase, bonus in phrases),
+            tuple(str(phrase) for phrase in grammar),
+        )
+
+
+@dataclass
+class DecoderState:
+    """A segment's search so far; owned by one stream and changed in place by `Decoder.step`."""
+
+    settings: Settings
+    search: Search
+    beam: Beam
+    history: History
+    frames: int = 0
+    offset: float = 0.0  # of all scores, natural log
+    aged: bool = True  # no hypothesis ends in a token: a surely blank frame changes nothing
+    clarity: list[float] = field(default_factory=list)  # log-prob of the likeliest token of each frame
+
+    def copy(self) -> DecoderState:
+        """An independent state, to look ahead with."""
+        return replace(self, beam=copy.copy(self.beam), history=self.history.copy(), clarity=list(self.clarity))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The state as plain arrays for `Decoder.restore`."""
+        return {
+            "settings": np.frombuffer(self.settings.to_json().encode(), np.uint8),
+            "counts": np.array([self.frames, self.aged], np.int64),
+            "offset": np.array([self.offset]),
+            "clarity": np.array(self.clarity, np.float64),
+            **{f"beam_{name}": value for name, value in vars(self.beam).items()},
+            **self.history.to_arrays(),
+        }
+
+
+class Decoder:
+    """Beam search over the log-probs of one head; immutable, shared by any number of streams and threads.
+
+    With a lexicon it finds words; without one, `tokens` are strung together as they come (open vocabulary).
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        lexicon: Lexicon | None = None,
+        model: LanguageModel | None = None,
+        options: DecoderOptions | None = None,
+        head: str = "phones",
+        g2p: GraphemeToPhone | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens."""
+        self.tokens = tuple(tokens)
+        if lexicon is not None and lexicon.tokens != self.tokens:
+            raise ValueError("the lexicon is made of other tokens than the head has")
+        self.head = head
+        self.options = options or DecoderOptions()
+        self.calibration = calibration or Calibration()
+        self.lexicon = lexicon
+        self._model = model
+        self._g2p = g2p
+        self._searches: OrderedDict[Settings, Search] = OrderedDict()
+        self._plain = self._search(Settings())
+
+    # Settings
+
+    def settings(
+        self,
+        hotwords: Mapping[str, float] | None = None,
+        grammar: str | Sequence[str] | None = None,
+        words: Sequence[str] = (),
+    ) -> Settings:
+        """Read a user's hotwords (phrase, or word=sounds like, to bonus), phrases of a grammar and new words.
+
+        Raises `AsrError` for what cannot be understood or pronounced.
+        """
+        expected = read_hotwords(hotwords or {})
+        new = read_hotwords({word: 0.0 for word in words})
+        phrases = tuple((hotword.phrase, hotword.bonus) for hotword in expected)
+        if self.lexicon is None:
+            return self._open_settings(phrases, grammar, new)
+        lexicon = self.lexicon
+        entries: list[tuple[str, Pronunciation]] = []
+        told = [hotword for hotword in expected if hotword.sounds_like is not None]
+        for part in (new, told, expected):  # later ones may use words of earlier ones
+            pronouncer = Pronouncer(lexicon, self._g2p)
+            more = [entry for hotword in part for entry in _entries(hotword, pronouncer, lexicon)]
+            entries += dict.fromkeys(more)
+            lexicon = self.lexicon.extend(entries)
+        if grammar is None:
+            return Settings(tuple(entries), phrases)
+        pronouncer = Pronouncer(lexicon, self._g2p)
+        allowed = read_grammar(grammar)
+        return Settings(grammar_entries(allowed, pronouncer, self.tokens), phrases, allowed)
+
+    def _open_settings(
+        self, phrases: tuple[tuple[str, float], ...], grammar: str | Sequence[str] | None, new: tuple[Hotword, ...]
+    ) -> Settings:
+        """Without a lexicon: hotwords are sequences of spelling tokens, a grammar's words are spelled."""
+        pronouncer = Pronouncer(Lexicon.build([], self.tokens))
+        if grammar is not None:
+            allowed = read_grammar(grammar)
+            return Settings(grammar_entries(allowed, pronouncer, self.tokens), phrases, allowed)
+        for hotword in new:
+            pronouncer.pronounce(hotword.phrase)
+        return Settings((), phrases)
+
+    def search(self, settings: Settings) -> Search:
+        """The search for settings; made once for those last used."""
+        found = self._searches.get(settings)
+        if found is None:
+            found = self._searches[settings] = self._search(settings)
+            while len(self._searches) > _SEARCHES:
+                self._searches.popitem(last=False)
+        return found
+
+    def _search(self, settings: Settings) -> Search:
+        options = self.options
+        if settings.grammar:
+            lexicon = Lexicon.build(settings.entries, self.tokens)
+            model: WordModel = Grammar(settings.grammar, lexicon)
+            numbers, extra = np.arange(len(lexicon), dtype=np.int64), np.zeros(len(lexicon))
+            lm_weight = 1.0
+        elif self.lexicon is None:
+            lexicon = Lexicon.build(
+                [(token, (number,)) for number, token in enumerate(self.tokens) if number], self.tokens
+            )
+            model, lm_weight = PrefixModel(), 0.0
+            numbers, extra = np.arange(len(lexicon), dtype=np.int64), np.zeros(len(lexicon))
+        else:
+            model, lm_weight = self._model or NoWordModel(), options.lm_weight
+            lexicon = self.lexicon.extend(settings.entries, self._new_word_score())
+            numbers = np.full(len(lexicon), -1 if self._model else 0, np.int64)
+            extra = np.full(len(lexicon), options.word_bonus)
+        return Search(
+            lexicon=lexicon,
+            model=model,
+            word_ids=numbers,
+            extra=extra,
+            look_ahead=lm_weight * lexicon.tree.look_ahead.astype(np.float64),
+            matcher=_matcher(settings.phrases, lexicon, self.lexicon is None and not settings.grammar),
+            lm_weight=lm_weight,
+            options=options,
+            vocabulary=self._model if self.lexicon is not None and not settings.grammar else None,
+        )
+
+    def _new_word_score(self) -> float:
+        """Look-ahead of words that only the user knows."""
+        if self._model is None:
+            return 0.0
+        start, unknown = np.array([self._model.start], np.int64), np.array([self._model.unknown], np.int64)
+        return float(self._model.score(start, unknown)[0][0])
+
+    # Decoding
+
+    def start(
+        self,
+        hotwords: Mapping[str, float] | None = None,
+        grammar: str | Sequence[str] | None = None,
+        words: Sequence[str] = (),
+    ) -> DecoderState:
+        """The state before the first frame of a segment; see `settings` for the arguments and errors."""
+        if not hotwords and grammar is None and not words:
+            return self._begin(Settings())
+        return self._begin(self.settings(hotwords, grammar, words))
+
+    def _begin(self, settings: Settings) -> DecoderState:
+        search = self.search(settings)
+        return DecoderState(settings, search, Beam.begin(search.model.start), History())
+
+    def step(self, state: DecoderState, log_probs: NDArray[np.floating[Any]]) -> DecoderState:
+        """Read more frames, [frames, tokens] natural logs. Changes `state` and returns it.
+
+        However the frames are cut into calls, the result is the same.
+        """
+        options, search = self.options, state.search
+        frames = np.maximum(log_probs, _LEAST, dtype=np.float64)
+        clarity = frames.max(axis=1).tolist()
+        sure = frames[:, 0] > np.log(options.blank_skip) if options.blank_skip < 1 else np.zeros(len(frames), bool)
+        if options.blank_penalty:
+            frames[:, 0] -= options.blank_penalty
+        for frame, skip, clear in zip(frames, sure.tolist(), clarity, strict=True):
+            if skip:
+                state.offset += float(frame[0])
+                if not state.aged:
+                    age(state.beam, options)
+            else:
+                state.beam = advance(state.beam, state.history, state.frames, frame, search)
+            state.aged = skip
+            state.frames += 1
+            state.clarity.append(clear)
+        if state.history.size > _RECORDS:
+            state.beam.record = state.history.collect(state.beam.record, state.frames - _LATTICE_FRAMES)
+        return state
+
+    def _totals(self, state: DecoderState) -> NDArray[np.float64]:
+        combine = np.maximum if self.options.maximum else np.logaddexp
+        return np.asarray(combine(state.beam.blank, state.beam.token), np.float64)
+
+    def partial(self, state: DecoderState) -> tuple[DecodedWord, ...]:
+        """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough."""
+        totals = self._totals(state)
+        weights = np.exp(totals - totals.max())
+        weights /= weights.sum()
+        best = int(totals.argmax())
+        said = state.history.path(int(state.beam.record[best]))
+        shares = [0.0] * len(said)
+        paths: dict[int, float] = {}
+        for row in np.flatnonzero(weights > _PARTIAL_WEIGHT).tolist():
+            record = int(state.beam.record[row])
+            paths[record] = paths.get(record, 0.0) + float(weights[row])
+        for record, weight in paths.items():
+            for place, (one, other) in enumerate(zip(said, state.history.path(record), strict=False)):
+                if one.word != other.word:
+                    break
+                shares[place] += weight
+        agreed = sum(share > self.options.partial_agreement for share in shares)
+        rated = [replace(one, posterior=min(share, 1.0)) for one, share in zip(said, shares, strict=True)]
+        return self._words(rated[:agreed], state)
+
+    def best(self, state: DecoderState, n: int = 1) -> list[Hypothesis]:
+        """At most n readings of all frames so far, taken as the whole segment, the best first; never none."""
+        search, beam = state.search, state.beam
+        totals = self._totals(state)
+        rows = np.flatnonzero(beam.position < len(self.tokens))
+        final = totals[rows] + search.lm_weight * search.model.end_score(beam.model[rows])
+        if search.matcher is not None:
+            final -= search.matcher.owed[beam.match[rows]]
+        if not len(rows) or final.max() == -np.inf:  # no hypothesis is at the end of a word: leave the last one out
+            rows, final = np.arange(len(beam)), totals
+        top = int(final.argmax())
+        mass = np.exp(final - final[top])
+        whole = float(state.offset + final[top] + np.log(mass.sum()))
+        weights: dict[int, float] = {}
+        for record, weight in zip(beam.record[rows].tolist(), (mass / mass.sum()).tolist(), strict=True):
+            weights[record] = weights.get(record, 0.0) + weight
+        first = state.history.path(int(beam.record[rows[top]]))
+        rated = state.history.with_posteriors(first, weights)
+        best = Hypothesis(self._words(rated, state), float(state.offset + final[top]))
+        if n == 1:
+            return [best]
+        spoken = [word.text for word in best.words]
+        others = []
+        for said, probability in state.history.alternatives(weights, n):
+            words = self._words(said, state)
+            score = whole + float(np.log(probability))
+            if [word.text for word in words] == spoken:
+                best = Hypothesis(best.words, score)
+            else:
+                others.append(Hypothesis(words, score))
+        return [best, *others][:n]
+
+    def _words(self, said: list[SaidWord], state: DecoderState) -> tuple[DecodedWord, ...]:
+        lexicon = state.search.lexicon
+        pieces = [(lexicon.word(one.word), one) for one in said]
+        if self.lexicon is None and not state.settings.grammar and any(WORD_START in token for token in self.tokens):
+            return self._spelled(pieces, state)
+        words: list[DecodedWord] = []
+        for text, one in pieces:
+            if text == UNKNOWN and words and words[-1].text == UNKNOWN:
+                words[-1] = replace(words[-1], end_frame=one.end + 1)
+                continue
+            words.append(self._word(text, [one], state))
+        return tuple(words)
+
+    def _spelled(self, pieces: list[tuple[str, SaidWord]], state: DecoderState) -> tuple[DecodedWord, ...]:
+        """Words from subwords: each begins where a token says so."""
+        groups: list[tuple[str, list[SaidWord]]] = []
+        for text, one in pieces:
+            if text.startswith(WORD_START) or not groups:
+                groups.append(("", []))
+            groups[-1] = (groups[-1][0] + text.replace(WORD_START, ""), [*groups[-1][1], one])
+        return tuple(self._word(text, ones, state) for text, ones in groups if text)
+
+    def _word(self, text: str, pieces: list[SaidWord], state: DecoderState) -> DecodedWord:
+        evidence = self.evidence(text, pieces, state)
+        return DecodedWord(text, pieces[0].start, pieces[-1].end + 1, self.calibration.confidence(evidence))
+
+    def evidence(self, text: str, pieces: list[SaidWord], state: DecoderState) -> Evidence:
+        """What the search knows about a word, made of one lexicon word or of several spelling tokens."""
+        heard = state.clarity[pieces[0].start : pieces[-1].end + 1] or [0.0]
+        worked = [clear for clear in heard if clear < _SURE] or [0.0]
+        return Evidence(
+            posterior=min(piece.posterior for piece in pieces),
+            clarity=sum(worked) / len(heard),
+            haze=min(heard),
+            letters=max(1, len(text)),
+        )
+
+    # Storing
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> DecoderState:
+        """The state that `DecoderState.to_arrays` gave; of the same model and options. Raises `StreamError`."""
+        try:
+            settings = Settings.from_json(arrays["settings"].tobytes().decode())
+            state = self._begin(settings)
+            beam = {name: np.array(arrays[f"beam_{name}"], value.dtype) for name, value in vars(state.beam).items()}
+            state.beam, state.history = Beam(**beam), History.from_arrays(arrays)
+            state.frames, state.aged = int(arrays["counts"][0]), bool(arrays["counts"][1])
+            state.offset = float(arrays["offset"][0])
+            state.clarity = [float(value) for value in arrays["clarity"]]
+        except (KeyError, ValueError, TypeError, IndexError, AsrError) as error:
+            raise StreamError("This decoder state is damaged or another model's: start a new stream.") from error
+        search, beams = state.search, state.beam
+        matches = 1 if search.matcher is None else len(search.matcher.owed)
+        if (
+            len({len(value) for value in vars(beams).values()}) != 1
+            or not len(beams)
+            or not _inside(beams.position, 0, len(search.lexicon.tree.token))
+            or not _inside(beams.match, 0, matches)
+            or not _inside(beams.record, -1, state.history.size)
+            or not _inside(np.array([word.word for word in state.history.committed]), 0, len(search.lexicon))
+            or state.history.largest_word >= len(search.lexicon)
+        ):
+            raise StreamError("This decoder state is damaged or another model's: start a new stream.")
+        return state
+
+
+def _inside(values: NDArray[Any], least: int, end: int) -> bool:
+    return bool(((values >= least) & (values < end)).all())
+
+
+def _entries(hotword: Hotword, pronouncer: Pronouncer, lexicon: Lexicon) -> list[tuple[str, Pronunciation]]:
+    """The pronunciations of a hotword's words that the lexicon has not."""
+    if hotword.sounds_like is not None:
+        found = [(hotword.phrase, sound) for sound in pronouncer.sounds_like(hotword.sounds_like)]
+    else:
+        found = [
+            (word, sound)
+            for word in hotword.phrase.split()
+            if word in hotword.initials or lexicon.find(word) is None
+            for sound in pronouncer.pronounce(word, letter_names=word in hotword.initials)
+        ]
+    return [(word, sound) for word, sound in found if sound not in lexicon.pronunciations(word)]
+
+
+def _matcher(phrases: Sequence[tuple[str, float]], lexicon: Lexicon, spelled: bool) -> Matcher | None:
+    """The hotword matcher over the lexicon's words; where these are spelling tokens, over all ways to spell."""
+    numbered: list[tuple[list[int], float]] = []
+    for phrase, bonus in phrases:
+        choices = [spellings(word, lexicon.tokens) for word in phrase.split()] if spelled else []
+        ways = [[lexicon.tokens[token] for part in way for token in part] for way in product(*choices)]
+        for words in ways if spelled else [phrase.split()]:
+            numbers = [number for word in words if (number := lexicon.find(word)) is not None]
+            if len(numbers) == len(words):  # a grammar may lack some of them
+                numbered.append((numbers, bonus))
+    return Matcher(numbered, lexicon) if numbered else None

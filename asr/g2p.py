@@ -1,0 +1,127 @@
+"""How words sound that no dictionary has: letters to phones by a small LSTM, letter names, or other words' sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice, product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.errors import AsrError
+from asr.lexicon import Lexicon, Pronunciation
+from asr.network import WORD_START, open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ALPHABET = "'abcdefghijklmnopqrstuvwxyz"  # letter ids of the network are 1 + the index here
+PHONES = tuple(
+    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
+)
+_LETTER_NAMES = dict(
+    a="EY", b="B IY", c="S IY", d="D IY", e="IY", f="EH F", g="JH IY", h="EY CH", i="AY", j="JH EY", k="K EY",
+    l="EH L", m="EH M", n="EH N", o="OW", p="P IY", q="K Y UW", r="AA R", s="EH S", t="T IY", u="Y UW", v="V IY",
+    w="D AH B AH L Y UW", x="EH K S", y="W AY", z="Z IY",
+)  # fmt: skip
+_LONGEST_ACRONYM = 5  # letters; shorter unknown words are also tried as letter names
+_VARIANTS = 4  # pronunciations kept of one new word
+_WIDTH = 8  # prefixes kept while the network's output is read
+
+
+class GraphemeToPhone:
+    """The network of a model directory that pronounces any word; English letters and ARPABET phones."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self._session = session
+
+    @classmethod
+    def load(cls, path: Path) -> GraphemeToPhone:
+        """Open `g2p.onnx`: letters int64 [1, n] -> log-probs float32 [1, 3 n, 40], blank first. Raises `ModelError`."""
+        return cls(open_session(path))
+
+    def pronounce(self, word: str, count: int = 1) -> list[tuple[str, ...]]:
+        """The most probable phone sequences of a word of a-z and apostrophe, best first; at most `count`.
+
+        Further ones only where they have at least a tenth of the first one's probability.
+        """
+        letters = np.array([[1 + ALPHABET.index(letter) for letter in word]], np.int64)
+        (log_probs,) = self._session.run(["phones"], {"letters": letters})
+        best = ctc_prefixes(np.asarray(log_probs)[0], _WIDTH)
+        first = best[0][1]
+        likely = [prefix for prefix, score in best if prefix and score > first - np.log(10)]
+        return [tuple(PHONES[token - 1] for token in prefix) for prefix in likely[:count]]
+
+
+def ctc_prefixes(log_probs: NDArray[np.float32], width: int) -> list[tuple[Pronunciation, float]]:
+    """The most probable token sequences of a short CTC output [frames, tokens], with natural-log scores, best first."""
+    beam: dict[Pronunciation, tuple[float, float]] = {(): (0.0, -np.inf)}  # prefix -> ends in blank, ends in token
+    for frame in log_probs.astype(float):
+        grown: dict[Pronunciation, tuple[float, float]] = {}
+        likely = [int(token) for token in np.argsort(-frame)[:width] if token]
+        for prefix, (blank, token) in beam.items():
+            total = np.logaddexp(blank, token)
+            before = grown.get(prefix, (-np.inf, -np.inf))
+            again = token + frame[prefix[-1]] if prefix else -np.inf
+            grown[prefix] = (np.logaddexp(before[0], total + frame[0]), np.logaddexp(before[1], again))
+            for new in likely:
+                longer = (*prefix, new)
+                source = blank if prefix and prefix[-1] == new else total
+                before = grown.get(longer, (-np.inf, -np.inf))
+                grown[longer] = (before[0], np.logaddexp(before[1], source + frame[new]))
+        best = sorted(grown.items(), key=lambda entry: -np.logaddexp(*entry[1]))
+        beam = dict(best[:width])
+    return [(prefix, float(np.logaddexp(*score))) for prefix, score in beam.items()]
+
+
+class Pronouncer:
+    """Pronunciations of any word in the tokens of a lexicon: from the lexicon itself, else by network or spelling."""
+
+    def __init__(self, lexicon: Lexicon, g2p: GraphemeToPhone | None = None) -> None:
+        self._lexicon = lexicon
+        self._g2p = g2p
+        self._numbers = {token: number for number, token in enumerate(lexicon.tokens)}
+        self._has_phones = all(phone in self._numbers for phone in PHONES)
+
+    def pronounce(self, word: str, letter_names: bool = False) -> list[Pronunciation]:
+        """Token sequences of a normalized word; with `letter_names` also, or only, as its letters are called.
+
+        Raises `AsrError` where nothing tells how the word sounds.
+        """
+        found = list(self._lexicon.pronunciations(word))
+        known = bool(found)
+        if not known and not self._has_phones:
+            found = spellings(word, self._lexicon.tokens)[:_VARIANTS]
+        elif not known and self._g2p is not None:
+            found = [self._tokens(phones) for phones in self._g2p.pronounce(word, _VARIANTS)]
+        letters = word.replace("'", "")
+        if self._has_phones and letters and (letter_names or (not known and len(letters) <= _LONGEST_ACRONYM)):
+            found.append(self._tokens(" ".join(_LETTER_NAMES[letter] for letter in letters).split()))
+        if not found:
+            raise AsrError(f"Nothing tells how {word!r} sounds: write it as {word}=known words that sound like it.")
+        return list(dict.fromkeys(found))
+
+    def sounds_like(self, words: str) -> list[Pronunciation]:
+        """The pronunciations of several words, one after the other."""
+        choices = product(*(self.pronounce(word) for word in words.split()))
+        return [tuple(token for part in parts for token in part) for parts in islice(choices, _VARIANTS)]
+
+    def _tokens(self, phones: Sequence[str]) -> Pronunciation:
+        return tuple(self._numbers[phone] for phone in phones)
+
+
+def spellings(word: str, tokens: Sequence[str]) -> list[Pronunciation]:
+    """The ways to write a word in the fewest spelling tokens, empty where they cannot; `▁` opens a word."""
+    target = WORD_START + word
+    numbers = {token: number for number, token in enumerate(tokens) if number}
+    ways: list[list[Pronunciation]] = [[] for _ in range(len(target) + 1)]  # of each beginning of the word
+    ways[0] = [()]
+    for end in range(1, len(target) + 1):
+        for begin in range(end):
+            if (token := numbers.get(target[begin:end])) is not None:
+                ways[end] += [(*way, token) for way in ways[begin]]
+        fewest = min((len(way) for way in ways[end]), default=0)
+        ways[end] = [way for way in ways[end] if len(way) == fewest]
+    return ways[-1]
