@@ -251,7 +251,7 @@ def test_times_are_in_order_and_within_the_segment(seed: int) -> None:
     words = decoder.best(decoder.step(state, random_log_probs(seed, 60)))[0].words
     for word, following in itertools.pairwise(words):
         assert word.start_frame < word.end_frame <= following.start_frame
-    assert all(0 <= word.start_frame and word.end_frame <= 60 and 0 <= word.confidence <= 1 for word in words)
+    assert all(word.start_frame >= 0 and word.end_frame <= 60 and 0 <= word.confidence <= 1 for word in words)
 
 
 def spoken(*tokens: int, certainty: float = 0.9) -> NDArray[np.float64]:
