@@ -147,23 +147,33 @@ class Source(Protocol):
 
 
 class _SoundFile:
+    _piece = 4096  # frames read at once: what is lost where a file breaks off
+
     def __init__(self, file: str | IO[bytes], name: str) -> None:
         import soundfile
 
         self._file = soundfile.SoundFile(file)
         self._name = name
         self._errors = soundfile.SoundFileError
+        self._damage: AudioError | None = None
         self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
         known = 0 < self._file.frames < 1 << 48  # a pipe's header may hold anything
         self.seconds = self._file.frames / self.rate if known else None
 
     def read(self, frames: int) -> Samples:
+        if self._damage:
+            raise self._damage
+        parts: list[Samples] = []
         try:
-            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+            while frames > 0 and len(part := self._file.read(min(frames, self._piece), "float32", always_2d=True)):
+                parts.append(part)
+                frames -= len(part)
         except self._errors as error:
-            reason = str(error).rstrip(".")
-            raise AudioError(f"{self._name} is damaged ({reason}): save or convert it again.") from error
-        return block
+            reason = str(error).removeprefix("Error : ").rstrip(".")
+            self._damage = AudioError(f"{self._name} is damaged ({reason}): save or convert it again.")
+            if not parts:  # else what could still be read comes first
+                raise self._damage from error
+        return np.concatenate(parts) if parts else np.zeros((0, self.channels), np.float32)
 
     def close(self) -> None:
         self._file.close()

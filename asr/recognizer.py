@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal
@@ -115,9 +115,14 @@ class Recognizer:
         channel: int | Literal["separate"] | None = None,
         hotwords: Mapping[str, float] | None = None,
         endpoint: str | Endpoint = "normal",
+        heard: Callable[[float], None] | None = None,
     ) -> Iterator[Segment]:
-        """The segments of an open recording, each as soon as it is final."""
-        return self._read(audio.blocks(), audio.rate, audio.channels, channel, hotwords, endpoint)
+        """The segments of an open recording, each as soon as it is final.
+
+        `heard` is called with the seconds of sound that have been read, about once a second of sound. Where the
+        recording is damaged, the segments up to there come before the `AudioError`.
+        """
+        return self._read(audio.blocks(), audio.rate, audio.channels, channel, hotwords, endpoint, heard)
 
     def _read(
         self,
@@ -127,7 +132,10 @@ class Recognizer:
         channel: int | Literal["separate"] | None,
         hotwords: Mapping[str, float] | None,
         endpoint: str | Endpoint,
+        heard: Callable[[float], None] | None = None,
     ) -> Iterator[Segment]:
+        if isinstance(channel, int) and not 0 <= channel < channels:
+            raise AudioError(f"There is no channel {channel + 1}: the recording has {channels}.")
         picks: list[int | None] = list(range(channels)) if channel == "separate" else [channel]
         labels = range(channels) if channel == "separate" else [None]
 
@@ -137,11 +145,23 @@ class Recognizer:
             )
 
         streams = [new() for _ in picks]
-        for block in blocks:
+        frames, damage = 0, None
+        while True:
+            try:
+                block = next(blocks, None)
+            except AudioError as error:
+                block, damage = None, error
+            if block is None:
+                break
             for stream, pick, label in zip(streams, picks, labels, strict=True):
                 yield from (replace(segment, channel=label) for segment in stream.feed(block, rate, pick))
+            frames += len(block)
+            if heard:
+                heard(frames / rate)
         for stream, label in zip(streams, labels, strict=True):
             yield from (replace(segment, channel=label) for segment in stream.finish())
+        if damage:
+            raise damage
 
 
 def make_transcript(segments: Sequence[Segment], duration: float, model: str) -> Transcript:
