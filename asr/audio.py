@@ -351,3 +351,44 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = 
         parts = [resampler.feed(as_mono(block, channel)) for block in audio.blocks()]
         parts.append(resampler.tail())
     return np.concatenate(parts)
+
+
+# Recording
+
+
+class Recording:
+    """A mono FLAC file that is written while somebody speaks. Raises `AudioError` where it cannot be written.
+
+    A program that is killed leaves a file that players and this program read, up to its last whole FLAC block: its
+    length, which libsndfile would write on closing, is kept in the header all the time.
+    """
+
+    block_frames = 4096  # libFLAC's; a block is written once a frame beyond it has come
+    length_at = 21  # of the file: the last 36 bits of these five bytes are its number of frames
+
+    def __init__(self, path: Path, rate: int) -> None:
+        import soundfile
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = soundfile.SoundFile(str(path), "w", rate, 1, format="FLAC", subtype="PCM_16")
+            self._header = path.open("r+b", buffering=0)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise AudioError(f"{path} cannot be written: choose a folder that exists and is yours.") from error
+        self.path = path
+        self.frames = 0
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """The next samples [n]."""
+        self._file.write(samples)
+        self.frames += len(samples)
+        written = (self.frames - 1) // self.block_frames * self.block_frames
+        if written > 0:
+            self._header.seek(self.length_at)
+            first = self._header.read(1)[0] & 0xF0  # the rest of the bits per sample
+            self._header.seek(self.length_at)
+            self._header.write((first << 32 | written).to_bytes(5, "big"))
+
+    def close(self) -> None:
+        self._header.close()
+        self._file.close()
