@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from asr.history import NOTHING, History
 from asr.hotwords import Matcher
 from asr.lexicon import Lexicon
-from asr.word_model import Vocabulary, WordModel
+from asr.word_model import UNKNOWN_WORD, Vocabulary, WordModel
 
 _HASH = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _MEETING_SHARE = float(np.log(0.01))  # lighter paths into a meeting are forgotten
@@ -56,12 +56,11 @@ class Search:
     def model_words(self, words: NDArray[np.int32]) -> NDArray[np.int64]:
         """The word model's numbers of lexicon words, looked up once each."""
         numbers = self.word_ids[words]
-        if self.vocabulary is not None and (numbers < 0).any():
-            for word in set(words[numbers < 0].tolist()):
-                number = self.vocabulary.find(self.lexicon.word(word))
-                if number is None:
-                    self.extra[word] = self.options.word_bonus + self.options.unknown_word_score
-                self.word_ids[word] = self.vocabulary.unknown if number is None else number
+        if self.vocabulary is not None and numbers.min(initial=0) < 0:
+            new = np.unique(words[numbers < 0])
+            found = self.vocabulary.word_ids(self.lexicon.word(word) for word in new.tolist())
+            self.extra[new[found == UNKNOWN_WORD]] = self.options.word_bonus + self.options.unknown_word_score
+            self.word_ids[new] = found
             numbers = self.word_ids[words]
         return numbers
 

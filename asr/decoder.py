@@ -23,7 +23,7 @@ from asr.history import History, SaidWord
 from asr.hotwords import Hotword, Matcher, read_hotwords
 from asr.lexicon import Lexicon, Pronunciation
 from asr.network import WORD_START
-from asr.word_model import NoWordModel, PrefixModel, Vocabulary, WordModel
+from asr.word_model import UNKNOWN_WORD, NoWordModel, PrefixModel, Vocabulary, WordModel
 
 _SEARCHES = 8  # searches kept for other streams with the same hotwords, grammar and words
 _RECORDS = 20_000  # of a history before what is not needed is forgotten
@@ -202,7 +202,7 @@ class Decoder:
         """Look-ahead of words that only the user knows."""
         if self._model is None:
             return 0.0
-        start, unknown = np.array([self._model.start], np.int64), np.array([self._model.unknown], np.int64)
+        start, unknown = np.array([self._model.start], np.int64), np.array([UNKNOWN_WORD], np.int64)
         return float(self._model.score(start, unknown)[0][0])
 
     # Decoding

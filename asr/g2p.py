@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice, product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from asr.errors import AsrError
 from asr.lexicon import Lexicon, Pronunciation
 from asr.network import WORD_START, open_session
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 ALPHABET = "'abcdefghijklmnopqrstuvwxyz"  # letter ids of the network are 1 + the index here
 PHONES = tuple(
@@ -31,10 +28,16 @@ _VARIANTS = 4  # pronunciations kept of one new word
 _WIDTH = 8  # prefixes kept while the network's output is read
 
 
+class Session(Protocol):
+    """A network of onnxruntime."""
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> Sequence[Any]: ...
+
+
 class GraphemeToPhone:
     """The network of a model directory that pronounces any word; English letters and ARPABET phones."""
 
-    def __init__(self, session: InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     @classmethod

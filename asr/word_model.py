@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 States = NDArray[np.int64]
+UNKNOWN_WORD = 0  # the number of every word that a model does not know
 
 
 class WordModel(Protocol):
@@ -27,12 +29,8 @@ class WordModel(Protocol):
 class Vocabulary(Protocol):
     """The words that a word model knows, by number."""
 
-    @property
-    def unknown(self) -> int:
-        """The number that stands for all words that the model does not know."""
-
-    def find(self, word: str) -> int | None:
-        """The number of a word, None where the model does not know it."""
+    def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
+        """The numbers of words; `UNKNOWN_WORD` for all that the model does not know."""
 
 
 class NoWordModel:

@@ -18,8 +18,19 @@ PACKAGE = ROOT / "asr"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("results", "figures", "text", "audio", "page", "flatfile"),
-    ("network", "lexicon", "ngram_counts", "ngrams", "kneser_ney", "arpa", "language_model", "datasets"),
-    ("greedy", "decoder", "endpoint"),
+    (
+        "network",
+        "lexicon",
+        "ngram_counts",
+        "ngrams",
+        "kneser_ney",
+        "arpa",
+        "language_model",
+        "word_model",
+        "g2p",
+        "datasets",
+    ),
+    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "endpoint"),
     ("writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (

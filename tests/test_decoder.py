@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,6 @@ class Bigram:
     """A random bigram over the words of the lexicon; states are the last word, or all words so far."""
 
     start = 0
-    unknown = 0
 
     def __init__(self, seed: int, words: list[str], histories: bool = False) -> None:
         random = np.random.default_rng(seed)
@@ -47,8 +47,8 @@ class Bigram:
         self.histories = histories
         self.seen: dict[int, int] = {}
 
-    def find(self, word: str) -> int | None:
-        return self.words.index(word) if word in self.words else None
+    def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
+        return np.array([self.words.index(word) if word in self.words else 0 for word in words], np.int64)
 
     def _last(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
         size = len(self.words) + 1
@@ -93,7 +93,7 @@ def brute_force(
         if model is not None:
             state = np.array([model.start])
             for word in said:
-                probability, state = model.score(state, np.array([model.find(word)]))
+                probability, state = model.score(state, model.word_ids([word]))
                 score += options.lm_weight * float(probability[0])
             score += options.lm_weight * float(model.end_score(state)[0])
         scores[said] = float(score)
