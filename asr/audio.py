@@ -100,6 +100,11 @@ class Resampler:
         self._chunk = (chunks * self._grid[0], chunks * self._grid[1])
         self.samples: Samples = np.zeros(self._margin[0] if rate != to else 0, np.float32)  # the state
 
+    @property
+    def waiting(self) -> int:
+        """Samples that came in and have not come out."""
+        return len(self.samples) - (self._margin[0] if self.rate != self.to else 0)
+
     def feed(self, samples: Samples) -> Samples:
         """Mono samples [n] in, those that are ready out (at most a chunk and 20 ms behind)."""
         if self.rate == self.to:

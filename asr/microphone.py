@@ -148,12 +148,18 @@ class Microphone:
     """
 
     def __init__(
-        self, device: str | int | None = None, *, channel: int | None = None, options: CaptureOptions | None = None
+        self,
+        device: str | int | None = None,
+        *,
+        channel: int | None = None,
+        rate: int | None = None,
+        options: CaptureOptions | None = None,
     ) -> None:
+        """`device` as in `find_device`, `channel` from 0, `rate` in Hz (default: the device's own)."""
         self.options = options or CaptureOptions()
         self.channel = channel
         self.device = find_device(device)
-        self.rate = 0  # Hz, granted
+        self.rate = rate or 0  # Hz, granted
         self.channels = 0  # granted
         self.latency = 0.0  # seconds, granted
         self.dropped_blocks = 0  # because nobody read them

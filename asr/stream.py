@@ -137,6 +137,17 @@ class Stream:
 
     # Listening
 
+    @property
+    def rate(self) -> int | None:
+        """The rate in Hz of the sound it takes; None before the first block."""
+        return self._resampler.rate if self._resampler else None
+
+    @property
+    def position(self) -> float:
+        """Seconds of sound that were fed so far."""
+        seconds = self._running.outputs * self._model.network.frame_seconds + len(self._samples) / SAMPLE_RATE
+        return seconds + (self._resampler.waiting / self._resampler.rate if self._resampler else 0.0)
+
     def feed(self, block: NDArray[np.generic], rate: int = SAMPLE_RATE, channel: int | None = None) -> list[Segment]:
         """Takes the next samples, [n] or [n, channels], float in [-1, 1] or int16, at one rate for the whole stream.
 
