@@ -122,17 +122,11 @@ def measure(command: list[str]) -> Usage:
 class Speech:
     """Endless speech: shuffled utterances (fixed seed) with a little quiet noise between them."""
 
-    def __init__(self, manifest: Path | None) -> None:
-        if manifest is None:
-            self.paths = sorted((ROOT / "tests" / "data").glob("*.flac")) + sorted(
-                (ROOT / "tests" / "data").glob("*.opus")
-            )
-            self.name = f"{len(self.paths)} test clips, again and again"
-        else:
-            self.paths = [utterance.audio for utterance in read_manifest(manifest)]
-            self.name = f"{len(self.paths)} utterances of {manifest.name}"
+    def __init__(self, manifest: Path) -> None:
+        self.paths = [utterance.audio for utterance in read_manifest(manifest)]
+        self.name = f"{len(self.paths)} utterances of {manifest.name}, again and again"
         if not self.paths:
-            raise SystemExit("no speech to measure with: pass --speech MANIFEST")
+            raise SystemExit(f"{manifest} is empty: there is no speech to measure with")
         random.Random(0).shuffle(self.paths)
 
     def pieces(self) -> Iterator[Samples]:
@@ -173,7 +167,8 @@ class Bench:
     scratch: Path
 
     def transcribe(self, audio: Path) -> Usage:
-        command = [sys.executable, "-m", "asr.cli", "transcribe", str(audio), "--model", str(self.model)]
+        program = Path(sys.executable).parent / "asr"
+        command = [str(program), "transcribe", str(audio), "--model", str(self.model), "--jobs", "1"]
         return measure(command)
 
 
@@ -299,7 +294,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=", ".join(MEASUREMENTS))
     parser.add_argument(
-        "--speech", type=Path, metavar="MANIFEST", help="speech to measure with (default: the test clips)"
+        "--speech",
+        type=Path,
+        default=ROOT / "tests" / "data" / "clips.jsonl",
+        metavar="MANIFEST",
+        help="speech to measure with (default: the clips of the tests)",
     )
     parser.add_argument("--model", type=Path, default=ROOT / "asr" / "models" / "english-small", metavar="DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures and the machine in FILE too")
