@@ -1,0 +1,293 @@
+"""Everything that belongs to a model, made again after a new one was exported: one command.
+
+    python tools/release.py --data data                  # all steps, in order; some 20 minutes
+    python tools/release.py --data data evaluate render  # these alone
+    python tools/release.py render sums                  # the documents from the figures that were kept
+
+What is measured is kept in the model's `figures.json`. Documents show it between two comments,
+
+    <!-- figures: speed -->
+    ...
+    <!-- end of figures -->
+
+and what stands between them is written by this program, never by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr.network import read_config
+from asr.recognizer import Recognizer
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "asr" / "models" / "english-small"
+REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+STREAM_MINUTES = 30
+PARTS = {
+    "librispeech dev-clean": "LibriSpeech, dev-clean part",
+    "librispeech test-other": "LibriSpeech, test-other part",
+    "librispeech": "LibriSpeech, both",
+    "common_voice": "Common Voice",
+}
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A model directory, the folder of the data that judges it, and the documents that speak of it."""
+
+    model: Path
+    data: Path | None
+    documents: tuple[Path, ...]
+
+    @property
+    def manifest(self) -> Path:
+        if self.data is None:
+            raise SystemExit("this step needs speech: --data FOLDER, the one that holds manifests/valid.jsonl")
+        return self.data / "manifests" / "valid.jsonl"
+
+    def asr(self, *arguments: str | Path) -> None:
+        """Run a command of this checkout as a user would, and stop where it does not succeed."""
+        run([Path(sys.executable).parent / "asr", *arguments])
+
+    def figures(self) -> Figures:
+        """What was measured of this very model; raises `SystemExit` where that was another one."""
+        path = self.model / "figures.json"
+        found: Figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        fingerprint = read_config(self.model)["fingerprint"]
+        return found if found.get("fingerprint") == fingerprint else {"fingerprint": fingerprint}
+
+    def keep(self, **sections: object) -> None:
+        figures = self.figures() | sections
+        (self.model / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def run(command: Sequence[str | Path]) -> None:
+    print("$", *command, flush=True)
+    if subprocess.run([str(part) for part in command], cwd=ROOT, stdin=subprocess.DEVNULL).returncode != 0:
+        raise SystemExit("that failed, so nothing after it was done")
+
+
+# Steps
+
+
+def selftest(release: Release) -> None:
+    """What this model makes of its self-test clip."""
+    text = Recognizer(release.model).transcribe(release.model / "selftest.flac").text
+    (release.model / "selftest.txt").write_text(text + "\n", encoding="utf-8")
+    print(f"self-test: {text}")
+
+
+def evaluate(release: Release) -> None:
+    """Error rates of both readings, by the model's own decoding and by greedy spelling, and of half-hour streams."""
+    dictionary = ("--dictionary", release.manifest.parent.parent / "lists" / "cmudict.dict")
+    greedy = ("--decoding", "greedy", "--head", "spelling")
+    wanted: dict[str, tuple[str | Path, ...]] = {
+        "greedy_second": (*greedy, *dictionary),
+        "greedy_first": (*greedy, "--reading", "first"),
+    }
+    if (release.model / "words.lm").exists():
+        wanted |= {"second": (), "first": ("--reading", "first")}
+    errors = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "result.json"
+        for name, options in wanted.items():
+            release.asr("evaluate", release.manifest, "--model", release.model, "--json", result, *options)
+            errors[name] = json.loads(result.read_text(encoding="utf-8"))["summary"]
+        librispeech = Path(scratch) / "librispeech.jsonl"
+        lines = release.manifest.read_text(encoding="utf-8").splitlines(keepends=True)
+        librispeech.write_text("".join(line for line in lines if json.loads(line)["corpus"] == "librispeech"))
+        options = ("--root", release.manifest.parent.parent, "--streams", str(STREAM_MINUTES), "--json", result)
+        release.asr("evaluate", librispeech, "--model", release.model, *options)
+        streams = json.loads(result.read_text(encoding="utf-8"))["stream_quotients"]
+    release.keep(errors=errors, streams=streams)
+
+
+def bench(release: Release) -> None:
+    """Speed, memory and size."""
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "bench.json"
+        program = ROOT / "tools" / "bench.py"
+        run([sys.executable, program, "--model", release.model, "--speech", release.manifest, "--json", result])
+        measured = json.loads(result.read_text(encoding="utf-8"))
+    measured["figures"] = {figure["name"]: figure["value"] for figure in measured["figures"]}
+    release.keep(bench=measured)
+
+
+def render(release: Release) -> None:
+    """The figures into the documents."""
+    figures = release.figures()
+    for document in release.documents:
+        if document.exists():
+            text = document.read_text(encoding="utf-8")
+            document.write_text(rendered(text, figures, release.model), encoding="utf-8")
+
+
+def sums(release: Release) -> None:
+    """Checksums of every file of the model directory."""
+    names = sorted(path.name for path in release.model.iterdir() if path.is_file() and path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256((release.model / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (release.model / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+
+
+def verify(release: Release) -> None:
+    """The model directory as a user's `asr models verify` sees it."""
+    release.asr("models", "verify", release.model)
+
+
+STEPS: dict[str, Callable[[Release], None]] = {
+    "selftest": selftest,
+    "evaluate": evaluate,
+    "bench": bench,
+    "render": render,
+    "sums": sums,
+    "verify": verify,
+}
+
+
+# What stands between the comments
+
+
+def rendered(text: str, figures: Figures, model: Path) -> str:
+    """A document with each of its regions written anew; a region whose figures are missing stays as it is."""
+
+    def region(match: re.Match[str]) -> str:
+        if match[2] not in REGIONS:
+            raise SystemExit(f"nothing is called {match[2]!r}; there are {', '.join(REGIONS)}")
+        body = REGIONS[match[2]](figures, model)
+        return match[0] if body is None else f"{match[1]}{body}\n{match[3]}"
+
+    return REGION.sub(region, text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
+
+
+def percent(summary: Figures | None) -> str:
+    return "" if summary is None or summary["rate"] is None else f"{100 * summary['rate']:.1f} %"
+
+
+def accuracy(figures: Figures, model: Path) -> str | None:
+    """Word errors of the default decoding, per corpus."""
+    if "errors" not in figures:
+        return None
+    errors = figures["errors"]
+    second, first = (errors.get(reading, errors[f"greedy_{reading}"]) for reading in ("second", "first"))
+    rows = [
+        (name, f"{second[key]['words']['length']:,}", percent(second[key]["words"]), percent(first[key]["words"]))
+        for key, name in PARTS.items()
+    ]
+    return table(("`valid.jsonl`", "words", "errors, final text", "errors, first reading alone"), rows)
+
+
+def greedy(figures: Figures, model: Path) -> str | None:
+    """Word and phone errors of the networks alone."""
+    if "errors" not in figures:
+        return None
+    second, first = (figures["errors"][f"greedy_{reading}"] for reading in ("second", "first"))
+    rows = [
+        (
+            name,
+            percent(second[key]["phones"].get("second")),
+            percent(second[key]["phones"].get("first")),
+            percent(second[key]["words"]),
+            percent(first[key]["words"]),
+            percent(second[key]["characters"]),
+        )
+        for key, name in PARTS.items()
+    ]
+    head = ("best path", "phones, second", "phones, first", "words, second", "words, first", "characters, second")
+    return table(head, rows)
+
+
+def streams(figures: Figures, model: Path) -> str | None:
+    """Long listening against utterance by utterance."""
+    if "streams" not in figures:
+        return None
+    whole, wear = figures["streams"]["all"], figures["streams"]["last over first"]
+    return (
+        f"The LibriSpeech utterances, shuffled and joined with 0.6 s of quiet noise to streams of {STREAM_MINUTES} "
+        f"minutes, have {whole:.3f} times the errors of the same utterances alone; that quotient in the last thirds of "
+        f"the streams is {wear:.3f} times that in the first thirds."
+    )
+
+
+def speed(figures: Figures, model: Path) -> str | None:
+    """What the recognizer takes, and the machine."""
+    if "bench" not in figures:
+        return None
+    measured, machine = figures["bench"]["figures"], figures["bench"]["machine"]
+    rows = (
+        ("80 ms of audio, first reading, one thread: p50; p99", "step_cpu_p50_ms {:.1f}; step_cpu_p99_ms {:.1f} ms"),
+        ("longest `feed` call in an hour of live audio; p99", "feed_max_ms {:.0f}; feed_p99_ms {:.0f} ms"),
+        ("share of one core while listening, both readings", "live_cpu_percent {:.1f} %"),
+        ("`asr transcribe` of 30 minutes: real-time factor, one core", "rtf {:.4f}"),
+        ("`asr transcribe` of a 3 s clip, whole process", "cold_cpu_s {:.2f} s"),
+        ("peak memory on a recording of 3 hours", "peak_mb {:.0f} MB"),
+        ("networks; whole model directory", "networks_mb {:.1f}; model_mb {:.1f} MB"),
+        ("`pip install .` in an empty environment, model included", "installed_mb {:.0f} MB"),
+    )
+    known = measured | {"live_cpu_percent": 100 * measured["live_cpu_share"]}
+
+    def filled(pattern: str) -> str:
+        return re.sub(r"(\w+) (\{\S*?\})", lambda match: match[2].format(known[match[1]]), pattern)
+
+    place = (
+        f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}, "
+        f"onnxruntime {machine['onnxruntime']}, {machine['date']}"
+    )
+    return (
+        table(("what", "processor time or size"), [(what, filled(pattern)) for what, pattern in rows])
+        + f"\n\nMeasured on {place}, with `python tools/bench.py --speech data/manifests/valid.jsonl`."
+    )
+
+
+def training(figures: Figures, model: Path) -> str | None:
+    """How the model was made, as its export recorded it."""
+    summary = read_config(model).get("training", {})
+    rows = [
+        (name.replace("_", " "), str(value)) for name, value in summary.items() if not isinstance(value, dict | list)
+    ]
+    return table(("training", ""), rows) if rows else None
+
+
+REGIONS: dict[str, Callable[[Figures, Path], str | None]] = {
+    "accuracy": accuracy,
+    "greedy": greedy,
+    "speed": speed,
+    "streams": streams,
+    "training": training,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds manifests/valid.jsonl")
+    parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="default: asr/models/english-small")
+    options = parser.parse_args()
+    if unknown := set(options.steps) - set(STEPS):
+        parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
+    model = options.model.absolute()
+    documents = (ROOT / "README.md", ROOT / "recipes" / "README.md", model / "card.md")
+    release = Release(model, options.data.absolute() if options.data else None, documents)
+    for name in options.steps or STEPS:
+        print(f"== {name}", flush=True)
+        STEPS[name](release)
+
+
+if __name__ == "__main__":
+    main()
