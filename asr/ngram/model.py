@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.ngram_counts import BEGIN, END, WORD_BITS
+from asr.ngram.counts import BEGIN, END, WORD_BITS
 
 Array = NDArray[Any]
 _FLOOR = 1e-12  # the least probability mass left to a shorter history
@@ -130,7 +130,7 @@ def token_log_probs(
 
 
 def tune_weights(log_probs: NDArray[np.float64], rounds: int = 100) -> NDArray[np.float64]:
-    """Weights [models] of the linear mixture that makes held-out tokens most likely, by EM on `log_probs` [models, tokens]."""
+    """The weights [models] that make held-out tokens most likely, by EM on their `log_probs` [models, tokens]."""
     scaled = np.exp(log_probs - log_probs.max(axis=0))
     weights = np.full(len(scaled), 1 / len(scaled))
     for _ in range(rounds):
@@ -178,9 +178,11 @@ def _masses(level: Level, below: Level) -> tuple[Array, Array]:
 
 
 def prune_by_entropy(model: NGrams, threshold: float) -> NGrams:
-    """Leave out n-grams without which the model changes by less than `threshold` nats a word (relative entropy, Stolcke,
-    1998). Contexts weigh what the text has of them, which Kneser-Ney's lower orders would get wrong (Chelba et al.,
-    2010). What longer n-grams that stay need stays too."""
+    """Leave out n-grams without which the model changes by less than `threshold` nats a word (Stolcke, 1998).
+
+    Contexts weigh what the text has of them, which Kneser-Ney's lower orders would get wrong (Chelba et al., 2010).
+    What longer n-grams that stay need stays too.
+    """
     kept: list[NDArray[np.bool_]] = [np.ones(len(level), bool) for level in model.levels]
     shares = context_shares(model)
     for k in range(model.order - 1, 0, -1):

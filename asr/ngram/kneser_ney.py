@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import AsrError
-from asr.ngram_counts import BEGIN, END, WORD_BITS, Rows
-from asr.ngrams import Array, Level, NGrams, find
+from asr.ngram.counts import BEGIN, END, WORD_BITS, Rows
+from asr.ngram.model import Array, Level, NGrams, find
 
 _FALLBACK = (0.0, 0.5, 1.0, 1.5)  # as `lmplz --discount_fallback`, for texts too small to tell
 

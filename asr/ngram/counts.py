@@ -29,6 +29,7 @@ SPECIAL_WORDS = ("<unk>", "<s>", "</s>")
 MAX_ORDER = 6
 WORD_BITS = 21  # bits of a word in a packed n-gram
 Report = Callable[[str], None]
+_BUFFER = 1 << 20  # ids held in memory while a text is read
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _END_OF_SENTENCE = re.compile(r"""[.!?…]["'”’)\]]*\s+(?=["'“‘(\[_]*[A-Z0-9])""")
@@ -75,6 +76,19 @@ def split_sentences(paragraph: str) -> list[str]:
             begin = match.end()
     parts.append(paragraph[begin:])
     return parts
+
+
+def sentences(path: Path) -> Iterator[list[str] | None]:
+    """The words of each sentence of a text file, normalized; None for one whose spoken form is not known."""
+    for line in lines(path):
+        for sentence in split_sentences(line):
+            try:
+                words = normalize(sentence).split()
+            except TextError:
+                yield None
+                continue
+            if words:
+                yield words
 
 
 @dataclass
@@ -124,19 +138,15 @@ class Encoder:
         buffer = array("I")
         number = self.ids.__getitem__
         for path in paths:
-            for line in lines(path):
-                for sentence in split_sentences(line):
-                    try:
-                        words = normalize(sentence).split()
-                    except TextError:
-                        corpus.dropped += 1
-                        continue
-                    if words:
-                        buffer.append(BEGIN)
-                        buffer.extend(map(number, words))
-                        buffer.append(END)
-                        corpus.tokens += len(words) + 1
-                if len(buffer) > 1 << 20:
+            for words in sentences(path):
+                if words is None:
+                    corpus.dropped += 1
+                    continue
+                buffer.append(BEGIN)
+                buffer.extend(map(number, words))
+                buffer.append(END)
+                corpus.tokens += len(words) + 1
+                if len(buffer) > _BUFFER:
                     buffer.tofile(corpus.file)
                     buffer = array("I")
                     report(f"{path.name}: {corpus.tokens / 1e6:.1f} million words")
