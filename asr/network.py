@@ -6,7 +6,7 @@ This is the only module that knows onnxruntime.
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,17 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is not a model of this program: it has no format number.")
     if config["format"] != FORMAT:
         raise ModelError(f"{path} has format {config['format']}, this program reads {FORMAT}: update one of them.")
-    wanted = ("name", "version", "sample_rate", "frame_samples", "look_ahead_frames", "heads", "state", "fingerprint")
+    wanted = (
+        "name",
+        "version",
+        "sample_rate",
+        "frame_samples",
+        "look_ahead_frames",
+        "heads",
+        "state",
+        "hidden",
+        "fingerprint",
+    )
     if missing := [key for key in wanted if key not in config]:
         raise ModelError(f"{path} lacks {', '.join(missing)}: export the model again.")
     if config["sample_rate"] != SAMPLE_RATE:
@@ -94,8 +104,11 @@ class Network:
         self._first, self._second = first, second
         self._shapes = {part["name"]: tuple(part["shape"]) for part in config["state"]}
         self._first_outputs = ["hidden", *self.heads, *(f"next_{name}" for name in self._shapes)]
-        self._check(first, {"audio", *self._shapes}, set(self._first_outputs), "first.onnx")
-        self._check(second, {"hidden"}, set(self.heads), "second.onnx")
+        width = {"hidden": int(config["hidden"])} | {head: len(tokens) for head, tokens in self.heads.items()}
+        states = {name: shape[-1] for name, shape in self._shapes.items()}
+        nexts = {f"next_{name}": size for name, size in states.items()}
+        self._check(first, "first.onnx", {"audio": None, **states}, width | nexts)
+        self._check(second, "second.onnx", {"hidden": width["hidden"]}, {head: width[head] for head in self.heads})
 
     @classmethod
     def load(cls, directory: Path, threads: int = 1) -> Network:
@@ -133,13 +146,14 @@ class Network:
         outputs = self._second.run(list(self.heads), {"hidden": hidden[None]})
         return {head: values[0] for head, values in zip(self.heads, outputs, strict=True)}
 
-    def _check(self, session: InferenceSession, inputs: set[str], outputs: set[str], file: str) -> None:
-        has_inputs = {part.name for part in session.get_inputs()}
-        has_outputs = {part.name for part in session.get_outputs()}
-        if has_inputs != inputs or not outputs <= has_outputs:
-            raise ModelError(f"{self.directory / file} does not fit model.json beside it: export the model again.")
-        for part in session.get_inputs():
-            shape = self._shapes.get(part.name)
-            sizes = [size for size in part.shape if isinstance(size, int)]
-            if shape and len(sizes) == len(shape) and math.prod(sizes) != math.prod(shape):
-                raise ModelError(f"{self.directory / file} wants {part.name} of {part.shape}, model.json says {shape}.")
+    def _check(
+        self, session: InferenceSession, file: str, inputs: Mapping[str, int | None], outputs: Mapping[str, int]
+    ) -> None:
+        """Compares names and last dimensions with what model.json says."""
+        for parts, expected in ((session.get_inputs(), inputs), (session.get_outputs(), outputs)):
+            sizes = {part.name: part.shape[-1] if part.shape else None for part in parts}
+            fits = sizes.keys() == expected.keys() and all(
+                size == expected[name] for name, size in sizes.items() if isinstance(size, int) and expected[name]
+            )
+            if not fits:
+                raise ModelError(f"{self.directory / file} does not fit model.json beside it: export the model again.")
