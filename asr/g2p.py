@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,8 @@ _LETTER_NAMES = dict(
 )  # fmt: skip
 _LONGEST_ACRONYM = 5  # letters; shorter unknown words are also tried as letter names
 _VARIANTS = 4  # pronunciations kept of one new word
+_HISSING = ("S", "Z", "SH", "ZH", "CH", "JH")  # an s after these is a syllable
+_VOICELESS = ("P", "T", "K", "F", "TH")
 _WIDTH = 8  # prefixes kept while the network's output is read
 
 
@@ -113,6 +115,45 @@ class Pronouncer:
 
     def _tokens(self, phones: Sequence[str]) -> Pronunciation:
         return tuple(self._numbers[phone] for phone in phones)
+
+
+def complete(
+    words: Sequence[str],
+    dictionary: Mapping[str, Sequence[Pronunciation]],
+    tokens: Sequence[str],
+    g2p: GraphemeToPhone | None = None,
+) -> tuple[dict[str, list[Pronunciation]], list[str]]:
+    """The pronunciations of words: a dictionary's, those of its words with an s added, else the network's.
+
+    Also gives the words that could not be pronounced.
+    """
+    numbers = {token: number for number, token in enumerate(tokens)}
+    found: dict[str, list[Pronunciation]] = {}
+    silent = []
+    for word in words:
+        if word in dictionary:
+            found[word] = list(dictionary[word])
+        elif (ways := _with_s(word, dictionary, numbers)) or g2p is None:
+            found[word] = ways
+        else:
+            found[word] = [tuple(numbers[phone] for phone in phones) for phones in g2p.pronounce(word)]
+        if not found[word]:
+            del found[word]
+            silent.append(word)
+    return found, silent
+
+
+def _with_s(
+    word: str, dictionary: Mapping[str, Sequence[Pronunciation]], numbers: Mapping[str, int]
+) -> list[Pronunciation]:
+    """Possessives and plurals of the dictionary's words."""
+    if word.endswith("s'"):
+        return list(dictionary.get(word[:-1], ()))  # sounds as the plural does
+    base = word[:-2] if word.endswith("'s") else word[:-1] if word.endswith("s") and not word.endswith("ss") else ""
+    ways = dictionary.get(base, ())
+    ends: dict[int, Pronunciation] = {numbers[phone]: (numbers["IH"], numbers["Z"]) for phone in _HISSING}
+    ends |= {numbers[phone]: (numbers["S"],) for phone in _VOICELESS}
+    return [(*way, *ends.get(way[-1], (numbers["Z"],))) for way in ways]
 
 
 def spellings(word: str, tokens: Sequence[str]) -> list[Pronunciation]:
