@@ -8,8 +8,10 @@ folder that holds a recording, `talk.mp3`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -157,3 +159,14 @@ def test_the_test_command_is_the_one_of_ci() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert "pytest" in readme
     assert script[-1] == "pytest"
+
+
+@needs_model
+@pytest.mark.parametrize("document", ["README.md", "recipes/README.md", "asr/models/english-small/card.md"])
+def test_figures_are_those_that_were_measured(document: str) -> None:
+    """Nobody wrote between the comments by hand, and no figure is another model's."""
+    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
+    figures = json.loads((MODEL / "figures.json").read_text(encoding="utf-8"))
+    assert figures["fingerprint"] == json.loads((MODEL / "model.json").read_text(encoding="utf-8"))["fingerprint"]
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert release["rendered"](text, figures, MODEL) == text
