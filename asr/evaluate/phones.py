@@ -1,0 +1,86 @@
+"""Phone error rates: what the phone heads hear, without lexicon or language model, against a dictionary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio import Samples
+from asr.errors import AsrError
+from asr.evaluate.scores import Score, align
+from asr.g2p import ALPHABET, GraphemeToPhone
+from asr.greedy import collapse
+from asr.lexicon import Lexicon, read_dictionary
+from asr.network import Network
+
+HEAD = "phones"
+
+
+class ReferencePhones:
+    """How the words of a reference are pronounced: the first entry of a dictionary, else as the model's own lexicon or
+    grapheme-to-phone network says. A lexicon keeps no order, so figures to be compared need the dictionary."""
+
+    def __init__(self, network: Network, dictionary: Path | None = None) -> None:
+        """Raises `AsrError` where there is neither a dictionary nor a lexicon in the model directory."""
+        self._tokens = network.heads[HEAD]
+        self._known = {} if dictionary is None else read_dictionary(dictionary, self._tokens)
+        lexicon, g2p = network.directory / "words.lexicon", network.directory / "g2p.onnx"
+        self._lexicon = Lexicon.load(lexicon) if lexicon.is_file() else None
+        if self._lexicon is not None and self._lexicon.tokens != self._tokens:
+            self._lexicon = None  # made of another head's tokens
+        self._found: dict[str, list[str] | None] = {}
+        self._g2p = GraphemeToPhone.load(g2p) if g2p.is_file() else None
+        if not self._known and self._lexicon is None:
+            raise AsrError(
+                f"{network.directory}: has no words.lexicon of phones; "
+                f"give a pronunciation dictionary (--dictionary cmudict.dict) to count phone errors"
+            )
+
+    def pronounce(self, text: str) -> list[str] | None:
+        """The phones of a normalized text; None where nothing tells how one of its words sounds."""
+        phones: list[str] = []
+        for word in text.split():
+            if word not in self._found:
+                self._found[word] = self._word(word)
+            if (found := self._found[word]) is None:
+                return None
+            phones += found
+        return phones
+
+    def _word(self, word: str) -> list[str] | None:
+        entries = self._known.get(word) or (self._lexicon.pronunciations(word) if self._lexicon is not None else ())
+        if entries:
+            return [self._tokens[token] for token in entries[0]]
+        if self._g2p is None or not set(word) <= set(ALPHABET):
+            return None
+        return list(self._g2p.pronounce(word)[0])
+
+
+def heard_phones(network: Network, samples: Samples, step_seconds: float) -> dict[str, list[str]]:
+    """The best path of the phone head after each reading, "first" and "second", of a whole utterance [n] at 16 kHz.
+
+    The first reading goes in steps, as in a stream, and its tail is flushed with zeros.
+    """
+    frames = -(-len(samples) // network.frame_samples) + network.look_ahead_frames
+    padded = np.concatenate([samples, np.zeros(frames * network.frame_samples - len(samples), np.float32)])
+    step = round(step_seconds / network.frame_seconds) * network.frame_samples
+    state, hidden, log_probs = network.initial_state(), [], []
+    for start in range(0, len(padded), step):
+        reading = network.first(padded[start : start + step], state)
+        state = reading.state
+        hidden.append(reading.hidden)
+        log_probs.append(reading.log_probs[HEAD])
+    late = network.look_ahead_frames
+    first = np.concatenate(log_probs)[late:]  # [frames, phones]
+    second = network.second(np.concatenate(hidden)[late:])[HEAD]
+    tokens = network.heads[HEAD]
+    return {
+        name: [tokens[token] for _, token in collapse(scores.argmax(axis=1))]
+        for name, scores in (("first", first), ("second", second))
+    }
+
+
+def score_phones(reference: list[str], heard: dict[str, list[str]]) -> dict[str, Score]:
+    """By reading."""
+    return {reading: Score.of(align(reference, phones)) for reading, phones in heard.items()}
