@@ -21,17 +21,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "network",
         "lexicon",
-        "ngram_counts",
-        "ngrams",
-        "kneser_ney",
-        "arpa",
+        "ngram",
         "language_model",
         "word_model",
         "g2p",
         "datasets",
     ),
     ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "endpoint"),
-    ("writers", "punctuation", "numerals"),
+    ("writers", "punctuation", "number_words", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (
         "microphone",
@@ -128,6 +125,11 @@ def part_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
+def rank_of(module: str) -> int:
+    """Where a module stands; what a person starts (`python -m ...`) stands on top, like a command."""
+    return RANK["cli"] if module.endswith(".__main__") else RANK.get(part_of(module), 0)
+
+
 def within(module: str, places: tuple[str, ...]) -> bool:
     return any(module == place or module.startswith(place + ".") for place in places)
 
@@ -141,9 +143,7 @@ def test_imports_point_one_way() -> None:
     wrong = [
         str(found)
         for found in INSIDE
-        if part_of(found.importer) in RANK
-        and RANK.get(part_of(found.imported), 0) > RANK[part_of(found.importer)]
-        and not found.for_types_only
+        if found.importer != "asr" and rank_of(found.imported) > rank_of(found.importer) and not found.for_types_only
     ]
     assert not wrong
 
@@ -171,7 +171,9 @@ def test_one_door(library: str) -> None:
     wrong = [
         str(found)
         for found in IMPORTS
-        if found.imported.split(".")[0] == library and not within(found.importer, DOORS[library])
+        if found.imported.split(".")[0] == library
+        and not within(found.importer, DOORS[library])
+        and not found.for_types_only
     ]
     assert not wrong
 
