@@ -37,12 +37,12 @@ def page(title: str, body: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> str:
-    """A table; numbers stand on the right, floats with one decimal."""
+    """A table; numbers stand on the right, floats with two decimals."""
 
     def cell(value: str | int | float, tag: str) -> str:
         if isinstance(value, str):
             return f"<{tag}>{escape(value)}</{tag}>"
-        text = f"{value:,}" if isinstance(value, int) else "" if math.isnan(value) else f"{value:,.1f}"
+        text = f"{value:,}" if isinstance(value, int) else "" if math.isnan(value) else f"{value:,.2f}"
         return f'<{tag} class="number">{text}</{tag}>'
 
     rows = [list(row) for row in rows]
@@ -61,8 +61,8 @@ def histogram(values: Sequence[float], title: str, unit: str, bins: int = 40) ->
     if not finite:
         return f"<figure><figcaption>{escape(title)}: nothing to show</figcaption></figure>"
     low, high = finite[len(finite) // 100], finite[-1 - len(finite) // 100]
-    if high <= low:
-        low, high = low - 0.5, low + 0.5
+    if high - low <= 1e-9 * abs(high):  # one value: a bar in the middle
+        low, high = low - max(0.5, 0.1 * abs(low)), low + max(0.5, 0.1 * abs(low))
     counts = [0] * bins
     for value in finite:
         counts[min(bins - 1, max(0, int((value - low) / (high - low) * bins)))] += 1

@@ -16,7 +16,6 @@ from asr.cli import main
 from asr.datasets import Utterance, read_manifest, write_manifest
 from asr.datasets.check import KINDS, check, count_problems
 from asr.datasets.stats import stats
-from asr.page import histogram
 
 RATE = 16000
 TEXT = "the quick brown fox jumps over the lazy dog"  # 35 letters
@@ -195,12 +194,6 @@ def test_prepare_and_convert_commands(maker: Maker, tmp_path: Path) -> None:
     assert (back.audio, back.text, back.duration, back.speaker) == (clip.audio, "one", there.duration, "ann")
     result = CliRunner().invoke(main, ["data", "prepare", "common_voice", "--root", str(tmp_path), "--download"])
     assert result.exit_code == 1 and "needs an account" in result.output
-
-
-def test_histogram_counts_everything() -> None:
-    svg = histogram([*range(1000), float("nan")], "numbers", "units", bins=10)
-    assert sum(int(count.replace(",", "")) for count in re.findall(r": ([\d,]+)</title>", svg)) == 1000
-    assert "nothing to show" in histogram([float("nan")], "x", "y")
 
 
 def test_every_kind_is_tested() -> None:

@@ -284,6 +284,7 @@ def test_command(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
     assert page.index("2 errors in 3 words") < page.index("1 errors in 1 words")
     addresses = re.findall(r'<audio [^>]*src="([^"]+)"', page)
     assert len(addresses) == 2 and all((html.parent / unquote(address)).is_file() for address in addresses)
+    assert "<h2>Character errors</h2>" in page and "<h2>Phone errors, second reading</h2>" in page
     assert "(not named)" in page and "real-time factor" in page
     assert "  said  one  two twos\n  heard ones two ****\n        S        D" in text.read_text()
     done = CliRunner().invoke(main, ["evaluate", str(manifest), "--model", str(tmp_path / "none")])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def summary_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str | int
         row += [100 * score.rate for reading in readings if (score := phone_score(members, reading)) is not None]
         rows.append(row)
     return head, rows
+
+
+def detail_tables(evaluation: Evaluation) -> dict[str, tuple[list[str], list[list[str | int | float]]]]:
+    """Head and rows for each kind of token that is counted besides words: how its errors are made up (per cent)."""
+    scores: dict[str, Callable[[Sequence[UtteranceResult]], Score | None]] = {"Character errors": character_score}
+    for reading in ("first", "second"):
+        scores[f"Phone errors, {reading} reading"] = partial(phone_score, reading=reading)
+    tables = {}
+    for title, score_of in scores.items():
+        rows: list[list[str | int | float]] = []
+        for name, members in groups(evaluation.utterances).items():
+            if (score := score_of(members)) is not None and score.length:
+                counts = (score.errors, score.substitutions, score.deletions, score.insertions)
+                rows.append([name, score.length, *(100 * count / score.length for count in counts)])
+        if rows:
+            tables[title] = (["", "length", "errors %", "subst %", "delet %", "insert %"], rows)
+    return tables
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
@@ -161,6 +179,8 @@ def _about(utterance: UtteranceResult) -> str:
 
 def _text(evaluation: Evaluation) -> str:
     parts = [heading(evaluation), "", text_table(*summary_rows(evaluation)), "", *notes(evaluation)]
+    for title, rows in detail_tables(evaluation).items():
+        parts += ["", title, "", text_table(*rows)]
     parts += ["", "Speakers, the worst first", "", text_table(_SPEAKER_HEAD, _speakers(evaluation.utterances))]
     parts += ["", "Commonest errors", "", text_table(_CONFUSION_HEAD, _confusions(evaluation.utterances))]
     parts += ["", "Utterances with errors, the worst first"]
@@ -198,6 +218,7 @@ def _html(evaluation: Evaluation, path: Path) -> str:
         f"<p>{escape(heading(evaluation))}</p>",
         table(*summary_rows(evaluation)),
         *(f"<p>{escape(note)}</p>" for note in notes(evaluation)),
+        *(f"<h2>{escape(title)}</h2>{table(*rows)}" for title, rows in detail_tables(evaluation).items()),
         "<h2>Speakers, the worst first</h2>",
         table(_SPEAKER_HEAD, _speakers(evaluation.utterances)),
         "<h2>Commonest errors</h2>",
