@@ -112,7 +112,9 @@ class _Session:
         timeout, silence = self._options.timeout, self._options.until_silence
         if timeout is not None and time.monotonic() - self._began >= timeout:
             return True
-        return silence is not None and self._last_word is not None and self._stream.position - self._last_word >= silence
+        if silence is None or self._last_word is None:
+            return False
+        return self._stream.position - self._last_word >= silence
 
     def finish(self) -> Update:
         """Reads what was heard up to now and the tail."""

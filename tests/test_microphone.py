@@ -1,0 +1,224 @@
+"""Input devices and capture, with a real sound server: what is played into a virtual microphone is heard."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live.stand import sound_missing, write_wav
+from numpy.typing import NDArray
+
+from asr.audio import read_audio
+from asr.doctor import Finding, examine
+from asr.loopback import Loopback
+from asr.microphone import (
+    Block,
+    CaptureOptions,
+    Microphone,
+    MicrophoneError,
+    Notice,
+    devices,
+    find_device,
+    quiet_native_errors,
+    refresh,
+    to_mono,
+)
+
+DATA = Path(__file__).parent / "data"
+live = pytest.mark.live
+hears = pytest.mark.skipif(bool(sound_missing()), reason=sound_missing() or "sound is there")
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Loopback]:
+    with Loopback() as server, quiet_native_errors():
+        refresh()
+        yield server
+
+
+def hear(microphone: Microphone, seconds: float) -> tuple[list[Block], list[Notice]]:
+    """All blocks and notices until that much sound has come (or three times as much time has passed)."""
+    blocks: list[Block] = []
+    notices: list[Notice] = []
+    deadline = time.monotonic() + 3 * seconds + 2
+    while sum(len(block.samples) / block.rate for block in blocks) < seconds and time.monotonic() < deadline:
+        event = microphone.read()
+        if isinstance(event, Block):
+            blocks.append(event)
+        elif event:
+            notices.append(event)
+    return blocks, notices
+
+
+def notice(microphone: Microphone, kind: str, seconds: float = 8) -> Notice:
+    """Reads until a notice of this kind comes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        event = microphone.read()
+        if isinstance(event, Notice) and event.kind == kind:
+            return event
+    pytest.fail(f"no notice of kind {kind!r} within {seconds} s")
+
+
+@live
+@hears
+def test_devices_are_listed_and_found_by_number_name_and_part_of_a_name(loopback: Loopback) -> None:
+    found = devices()
+    assert [device.name for device in found if device.default]
+    pulse = next(device for device in found if device.name == "pulse")
+    assert pulse.channels > 0 and pulse.rate > 0 and pulse.host == "ALSA"
+    assert (
+        find_device("pulse")
+        == find_device(pulse.number)
+        == find_device(str(pulse.number))
+        == find_device("puls")
+        == pulse
+    )
+    with pytest.raises(MicrophoneError, match=r"'violin' is no input device; choose one of: .*'pulse'"):
+        find_device("violin")
+    with pytest.raises(MicrophoneError, match="There is no channel 99: 'pulse' has 32"):
+        Microphone("pulse", channel=98)
+
+
+@live
+@hears
+def test_what_is_played_is_heard_sample_by_sample(loopback: Loopback, tmp_path: Path) -> None:
+    """A chirp through the virtual microphone at its own rate comes out as it went in, in time and without a gap."""
+    rate = 44100
+    time_axis = np.arange(rate) / rate
+    chirp = (0.5 * np.sin(2 * np.pi * (200 + 2000 * time_axis) * time_axis)).astype(np.float32)
+    recording = write_wav(tmp_path / "chirp.wav", chirp, rate)
+    with Microphone(rate=rate) as microphone:
+        assert (microphone.rate, microphone.channels) == (rate, 1)
+        blocks, _ = hear(microphone, 0.2)
+        player = loopback.play(recording)
+        heard, notices = hear(microphone, 2.0)
+        assert player.wait() == 0 and not notices
+    samples = np.concatenate([to_mono(block.samples) for block in (*blocks, *heard)]).astype(np.float64) / 32768
+    assert len(samples) >= 2.2 * rate
+    lags = np.fft.irfft(np.fft.rfft(samples, 1 << 18) * np.conj(np.fft.rfft(chirp, 1 << 18)))
+    start = int(lags.argmax())
+    error = samples[start : start + rate] - chirp
+    assert np.sqrt(np.mean(error**2)) < 0.01  # the server resamples to the sink's rate and back
+    assert all(0 <= block.received - block.captured < 0.5 for block in heard)
+
+
+@live
+@hears
+def test_a_device_that_goes_away_is_noticed_waited_for_and_heard_again(loopback: Loopback, tmp_path: Path) -> None:
+    tone = np.sin(np.arange(48000) / 10).astype(np.float32) / 2
+    recording = write_wav(tmp_path / "tone.wav", tone, 48000)
+    with Microphone() as microphone:
+        hear(microphone, 0.2)
+        began = time.monotonic()
+        loopback.unplug()
+        lost = notice(microphone, "lost")
+        assert time.monotonic() - began < 2.5
+        assert "waiting for it to come back" in lost.text
+        assert microphone.read(0.05) is None  # still away
+        loopback.plug()
+        assert "is back after" in notice(microphone, "back").text
+        loopback.play(recording)
+        blocks, _ = hear(microphone, 1.5)
+        assert max(np.abs(block.samples).max() for block in blocks) > 10000
+
+
+@live
+@hears
+def test_a_slow_reader_is_told_of_lag_and_loss_once_each_and_nothing_breaks(loopback: Loopback) -> None:
+    options = CaptureOptions(queue_seconds=0.5, lag_seconds=0.3, notice_seconds=60)
+    with Microphone(options=options) as microphone:
+        hear(microphone, 0.1)
+        time.sleep(1.5)  # the reader is busy
+        assert microphone.lag_seconds == pytest.approx(0.5, abs=0.1)
+        _, first = hear(microphone, 0.6)
+        time.sleep(1.0)
+        _, second = hear(microphone, 1.0)
+        assert sorted(event.kind for event in (*first, *second)) == ["lag", "overflow"]
+        assert microphone.dropped_blocks > 50
+        assert microphone.lag_seconds < 0.3  # it caught up
+    with pytest.raises(MicrophoneError, match=r"not open: call open\(\) first"):
+        microphone.read()
+
+
+@live
+@hears
+def test_without_any_source_the_error_says_what_to_do(loopback: Loopback) -> None:
+    loopback.unplug()
+    try:
+        with pytest.raises(MicrophoneError, match=r"cannot be opened \(.*\): close the program that uses it"):
+            Microphone().open()
+    finally:
+        loopback.plug()
+
+
+def test_without_portaudio_the_error_names_the_package() -> None:
+    """In a process where the C library is not to be found, as on a fresh machine."""
+    script = (
+        "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
+        "from asr.microphone import MicrophoneError, devices\n"
+        "try: devices()\n"
+        "except MicrophoneError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "install libportaudio2" in done.stdout
+
+
+def test_channels_are_mixed_or_picked() -> None:
+    samples = np.array([[100, 300], [-5, -6], [32767, 32767]], np.int16)
+    assert to_mono(samples).tolist() == [200, -6, 32767]
+    assert to_mono(samples, 1).tolist() == [300, -6, 32767]
+    assert to_mono(samples[:, :1]).tolist() == [100, -5, 32767]
+    assert to_mono(samples).dtype == np.int16
+
+
+# The doctor
+
+
+def voice(rate: int) -> NDArray[np.float32]:
+    return np.tile(read_audio(DATA / "cabin.opus", rate), 2)
+
+
+def findings(samples: NDArray[np.float32], rate: int, lost: int = 0) -> dict[str, Finding]:
+    pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+    return {finding.name: finding for finding in examine(pcm if pcm.ndim == 2 else pcm[:, None], rate, lost)}
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_a_good_recording_has_nothing_wrong(rate: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 3e-4, len(voice(rate))).astype(np.float32)
+    found = findings(voice(rate) + noise, rate)
+    assert [finding.name for finding in found.values() if not finding.fine] == []
+    assert {"Level", "Background", "Clipping", "DC offset", "Digital silence", "Dropped blocks", "Bandwidth"} <= set(
+        found
+    )
+
+
+def test_each_fault_is_found_and_comes_with_advice() -> None:
+    rate = 16000
+    good = voice(rate) + np.random.default_rng(0).normal(0, 3e-4, len(voice(rate))).astype(np.float32)
+
+    def wrong(samples: NDArray[np.float32], lost: int = 0) -> list[str]:
+        return [finding.name for finding in findings(samples, rate, lost).values() if finding.advice]
+
+    telephone = np.repeat(read_audio(DATA / "cabin.opus", 8000), 2)
+    spectrum = np.fft.rfft(telephone)
+    spectrum[round(4000 / 8000 * len(spectrum)) :] = 0
+    assert "Bandwidth" in wrong(np.fft.irfft(spectrum, len(telephone)).astype(np.float32))
+    assert wrong(good * 0.02) == ["Level"]
+    assert "Level" in wrong(good * 0.0005)
+    assert "Clipping" in wrong(np.clip(good * 30, -1, 1))
+    assert wrong(good + 0.05) == ["DC offset"]
+    assert "Background" in wrong(good + np.random.default_rng(1).normal(0, 0.03, len(good)).astype(np.float32))
+    gated = good.copy()
+    gated[np.arange(len(good)) // 1600 % 2 == 0] = 0
+    assert "Digital silence" in wrong(gated)
+    assert wrong(np.stack([good, np.zeros_like(good)], axis=1)) == ["Channels"]
+    assert wrong(good, lost=3) == ["Dropped blocks"]
+    silence = findings(np.zeros(rate, np.float32), rate)
+    assert silence["Level"].value == "digital silence" and "unmute" in silence["Level"].advice
