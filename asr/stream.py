@@ -60,10 +60,12 @@ class Overhang:
             return True
         if not self.left:
             return False
+        if token == self.previous != BLANK:
+            return True
+        self.previous = token
         self.left -= 1
-        repeated, self.previous = token == self.previous, token
-        if token == BLANK or repeated:
-            return token != BLANK
+        if token == BLANK:
+            return False
         if self.expected and token == self.expected[0]:
             del self.expected[0]
             return True
@@ -235,6 +237,7 @@ class Stream:
         self._refuse_if_finished()
         self._advance(self._padded(self._pending()))
         self._submit(self._running, len(self._running), "end")
+        self._running.drop(len(self._running))
         self._finished = True
         reads = self._reader.collect(wait=True)
         self._reader.close()
