@@ -1,0 +1,1 @@
+"""Everything that needs torch: how the networks are made, trained and exported."""

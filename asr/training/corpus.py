@@ -1,0 +1,154 @@
+"""Utterances ready for training: normalized, with their targets, and the epoch's list of batches."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.audio import read_audio
+from asr.datasets.manifest import Utterance, read_manifest
+from asr.errors import AsrError, TextError
+from asr.text import normalize
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An utterance and its words."""
+
+    utterance: Utterance
+    words: str
+    share: float  # of the epochs in which it takes part
+
+
+@dataclass(frozen=True)
+class Example:
+    """What stands in one row of a batch: one utterance, several joined, or none (noise with empty text)."""
+
+    pieces: tuple[int, ...]
+    seconds: float
+    seed: int  # of everything random about it
+    from_memory: bool  # starts from the final state of an earlier example, not from zero
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How an epoch is put together."""
+
+    batch_seconds: float = 400.0  # padded length times rows
+    joined: float = 0.2  # share of the utterances that are joined with another
+    noise: float = 0.04  # share of examples that are noise alone
+    from_memory: float = 0.5  # share that starts from an earlier example's state
+    longest_seconds: float = 35.0  # longer utterances are left out
+    longest_joined_seconds: float = 20.0
+    cut: float = 0.3  # probability that the silence at an edge is cut away
+    pause_seconds: tuple[float, float] = (0.05, 1.0)  # between joined utterances
+    noise_seconds: tuple[float, float] = (1.0, 8.0)
+
+
+@dataclass
+class Dropped:
+    """Utterances left out, by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, what: str) -> None:
+        self.counts[reason] += 1
+        self.examples.setdefault(reason, what)
+
+    def lines(self) -> list[str]:
+        return [f"left out: {count} {reason}, e.g. {self.examples[reason]}" for reason, count in self.counts.items()]
+
+
+def read_corpus(
+    manifests: Sequence[tuple[str, float]], data: Path, longest_seconds: float, dropped: Dropped
+) -> list[Spoken]:
+    """The utterances of several manifests, each with its share; those that cannot be used are noted in `dropped`."""
+    corpus: list[Spoken] = []
+    for name, share in manifests:
+        for utterance in read_manifest(data / name):
+            try:
+                words = normalize(utterance.text)
+            except TextError as error:
+                dropped.add("whose text has no known spoken form", f"{utterance.audio}: {error}")
+                continue
+            if not words:
+                dropped.add("without a word", str(utterance.audio))
+            elif utterance.duration > longest_seconds:
+                dropped.add(f"longer than {longest_seconds:g} s", str(utterance.audio))
+            else:
+                corpus.append(Spoken(utterance, words, share))
+    if not corpus:
+        raise AsrError(f"{', '.join(name for name, _ in manifests)}: no utterance can be used")
+    return corpus
+
+
+def plan_epoch(durations: Sequence[float], shares: Sequence[float], mixture: Mixture, seed: int, epoch: int) -> list[list[Example]]:
+    """The batches of an epoch, a function of the seed and the epoch: of like length, the first epoch short to long."""
+    choice = random.Random(hash((seed, epoch)))
+    present = [number for number, share in enumerate(shares) if share >= 1 or choice.random() < share]
+    choice.shuffle(present)
+    pieces: list[tuple[int, ...]] = []
+    waiting: int | None = None
+    for number in present:
+        if choice.random() >= mixture.joined:
+            pieces.append((number,))
+        elif waiting is None:
+            waiting = number
+        elif durations[waiting] + durations[number] <= mixture.longest_joined_seconds:
+            pieces.append((waiting, number))
+            waiting = None
+        else:
+            pieces.append((number,))
+    if waiting is not None:
+        pieces.append((waiting,))
+    pieces += [()] * round(mixture.noise * len(pieces))
+
+    examples = []
+    for group in pieces:
+        seconds = sum(durations[number] for number in group) if group else choice.uniform(*mixture.noise_seconds)
+        seconds += (len(group) - 1) * mixture.pause_seconds[1] if len(group) > 1 else 0.0
+        examples.append(Example(group, seconds, choice.getrandbits(63), choice.random() < mixture.from_memory))
+    examples.sort(key=lambda example: example.seconds * choice.uniform(0.95, 1.05))
+    batches: list[list[Example]] = []
+    longest = 0.0
+    for example in examples:
+        longest = max(longest, example.seconds)
+        if not batches or longest * (len(batches[-1]) + 1) > mixture.batch_seconds:
+            batches.append([])
+            longest = example.seconds
+        batches[-1].append(example)
+    for batch in batches:
+        choice.shuffle(batch)
+    if epoch > 0:
+        choice.shuffle(batches)
+    return batches
+
+
+def speech_edges(samples: npt.NDArray[np.float32], rate: int = 16_000, below_decibels: float = 35.0) -> tuple[int, int]:
+    """First and last sample of what is louder than the loudest 20 ms minus `below_decibels`."""
+    hop = rate // 50
+    frames = len(samples) // hop
+    if frames < 3:
+        return 0, len(samples)
+    power = np.square(samples[: frames * hop].reshape(frames, hop)).mean(axis=1)
+    loud = np.flatnonzero(power > power.max() * 10 ** (-below_decibels / 10))
+    return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))
+
+
+def read_sounds(folder: Path, use: str = "train") -> list[npt.NDArray[np.float32]]:
+    """The noises or room responses of a folder whose `SOURCES.tsv` marks them for `use`."""
+    sources = folder / "SOURCES.tsv"
+    try:
+        with sources.open(encoding="utf-8", newline="") as table:
+            names = [row["file"] for row in csv.DictReader(table, delimiter="\t") if row["use"] == use]
+    except (OSError, KeyError) as error:
+        raise AsrError(f"{sources}: cannot be read as a table with the columns file and use ({error})") from error
+    return [read_audio(folder / name) for name in names]

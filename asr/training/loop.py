@@ -1,0 +1,315 @@
+"""The training loop: batches and a loss in, a trained network out. Everything that is trained here goes through it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from asr.errors import AsrError
+from asr.training.progress import Progress
+
+Item = TypeVar("Item")
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How any network is trained."""
+
+    epochs: float = 20.0  # the schedule's length; a fraction ends in mid-epoch
+    seed: int = 1
+    learning_rate: float = 2e-3
+    warmup_steps: int = 200
+    hold: float = 0.5  # share of the training after which the learning rate falls, in a straight line to zero
+    weight_decay: float = 0.01
+    largest_gradient: float = 3.0  # norm; longer gradients are shortened to it
+    averaging: float = 0.998  # share that the averaged weights keep at each step
+    accumulate: int = 1  # pieces that a batch is computed in, where memory is short
+    half_precision: bool = True  # bfloat16 for matrix products
+    checkpoint_minutes: float = 10.0
+    prefetch: int = 1  # batches prepared ahead, beside the computation
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Summed loss of a batch, what it is the sum of, and its parts for the log."""
+
+    total: Tensor
+    count: int  # utterances, words...
+    parts: dict[str, float]
+
+
+class Task(Protocol[Item, Batch]):
+    """What is trained: a network, where its batches come from, and what is lost."""
+
+    network: nn.Module
+
+    def plan(self, epoch: int) -> list[list[Item]]:
+        """The global batches of an epoch, a function of the seed and the epoch alone."""
+        ...
+
+    def load(self, items: Sequence[Item], places: Sequence[int], epoch: int) -> Batch:
+        """A batch's tensors; `places` are the items' places in the global batch. Runs beside the computation."""
+        ...
+
+    def size(self, batch: Batch) -> float:
+        """How much a batch holds, for the speed shown: seconds of sound, or words."""
+        ...
+
+    def loss(self, batch: Batch) -> Loss:
+        """Forward pass; may keep states for the next batch."""
+        ...
+
+    def carried(self) -> dict[str, Tensor]:
+        """What is kept from batch to batch beside the weights, for the checkpoint."""
+        ...
+
+    def carry(self, states: dict[str, Tensor]) -> None:
+        """Takes back what `carried` gave."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Figures on held-out data with the network as it stands; the first one is to become small."""
+        ...
+
+    def description(self) -> dict[str, Any]:
+        """What `asr export` needs to make the network again, in plain types."""
+        ...
+
+
+@dataclass
+class Position:
+    """How far the training has come."""
+
+    epoch: int = 0
+    batch: int = 0  # of this epoch: the next one
+    step: int = 0
+    skipped: int = 0  # steps whose loss or gradient was not finite
+    best: float = math.inf
+
+
+def learning_rate(options: Options, step: int, done: float) -> float:
+    """Warm-up, a plateau, then a straight line to zero; `done` is the share of the training that is over."""
+    warm = min(1.0, (step + 1) / max(1, options.warmup_steps))
+    falling = min(1.0, (1.0 - done) / max(1e-9, 1.0 - options.hold))
+    return options.learning_rate * warm * max(falling, 0.0)
+
+
+class Trainer(Generic[Item, Batch]):
+    """One training run in a folder: `checkpoint.pt` (to resume), `best.pt` and `log.jsonl`.
+
+    Every random choice follows from (seed, epoch, batch), so a run that was killed and resumed gives the losses of one
+    that was not. Started by `torchrun`, each process takes every n-th item of a global batch, and gradients are summed
+    over all of them before each step: the result does not depend on the number of processes.
+    """
+
+    def __init__(self, task: Task[Item, Batch], options: Options, folder: Path) -> None:
+        self.task = task
+        self.options = options
+        self.folder = folder
+        self.position = Position()
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        task.network.to(options.device)
+        self.averaged = {name: value.detach().clone() for name, value in task.network.state_dict().items()}
+        decayed = [p for p in task.network.parameters() if p.dim() > 1]
+        plain = [p for p in task.network.parameters() if p.dim() <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": options.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=options.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, float]:
+        """Trains to the end and returns the figures of the last validation."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        figures: dict[str, float] = {}
+        summary = SummaryWriter(str(self.folder / "tensorboard")) if self.rank == 0 else None
+        saved = time.monotonic()
+        with Progress(self.options.epochs, self.rank == 0) as progress:
+            while self.position.epoch < math.ceil(self.options.epochs):
+                epoch = self.position.epoch
+                batches = self.task.plan(epoch)
+                last = min(len(batches), round((self.options.epochs - epoch) * len(batches)))
+                for batch in self._loaded(batches[self.position.batch : last], epoch):
+                    started = time.monotonic()
+                    rate = learning_rate(
+                        self.options, self.position.step, (epoch + self.position.batch / len(batches)) / self.options.epochs
+                    )
+                    parts = self._step(batch, rate)
+                    self.position.batch += 1
+                    progress.step(
+                        epoch + self.position.batch / len(batches), parts, rate, self.task.size(batch) * self.world,
+                        time.monotonic() - started,
+                    )  # fmt: skip
+                    if summary and self.position.step % 20 == 0:
+                        for name, value in parts.items():
+                            summary.add_scalar(f"loss/{name}", value, self.position.step)
+                        summary.add_scalar("learning rate", rate, self.position.step)
+                    if time.monotonic() - saved > 60 * self.options.checkpoint_minutes:
+                        self.save()
+                        saved = time.monotonic()
+                figures = self._end_of_epoch(progress, summary)
+                saved = time.monotonic()
+        if summary:
+            summary.close()
+        return figures
+
+    def _step(self, batch: Batch, rate: float) -> dict[str, float]:
+        options, network = self.options, self.task.network
+        network.train()
+        torch.manual_seed(hash((options.seed, self.position.epoch, self.position.batch, self.rank)))
+        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
+            loss = self.task.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        count = self._sum_over_processes(loss.count)
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        for gradient in gradients:
+            gradient /= count
+        norm = nn.utils.clip_grad_norm_(network.parameters(), options.largest_gradient)
+        self.position.step += 1
+        if not bool(torch.isfinite(norm)):
+            self.position.skipped += 1
+            return {**loss.parts, "skipped": float(self.position.skipped)}
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self._average()
+        return loss.parts
+
+    def _sum_over_processes(self, count: int) -> float:
+        """The number of items in the global batch; sums the gradients over all processes on the way."""
+        if self.world == 1:
+            return float(max(1, count))
+        total = torch.tensor([float(count)], device=self.options.device)
+        dist.all_reduce(total)
+        gradients = [p.grad for p in self.task.network.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(summed.view_as(gradient))
+        return max(1.0, float(total.item()))
+
+    def _average(self) -> None:
+        keep = min(self.options.averaging, self.position.step / (self.position.step + 10))
+        for name, value in self.task.network.state_dict().items():
+            if value.is_floating_point():
+                self.averaged[name].lerp_(value.detach(), 1.0 - keep)
+
+    def _loaded(self, batches: Sequence[Sequence[Item]], epoch: int) -> Iterator[Batch]:
+        """This process's part of each batch, prepared `prefetch` batches ahead in another thread."""
+
+        def load(items: Sequence[Item]) -> Batch:
+            torch.set_num_threads(1)
+            return self.task.load(items[self.rank :: self.world], range(len(items))[self.rank :: self.world], epoch)
+
+        if self.options.prefetch == 0:
+            for items in batches:
+                yield self.task.load(items[self.rank :: self.world], range(len(items))[self.rank :: self.world], epoch)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            waiting: list[Future[Batch]] = []
+            for items in batches:
+                waiting.append(pool.submit(load, items))
+                if len(waiting) > self.options.prefetch:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+
+    def _end_of_epoch(self, progress: Progress, summary: SummaryWriter | None) -> dict[str, float]:
+        measured = progress.summary()
+        live = {name: value.detach().clone() for name, value in self.task.network.state_dict().items()}
+        self.task.network.load_state_dict(self.averaged)
+        self.task.network.eval()
+        with torch.inference_mode(), torch.autocast(
+            self.options.device.split(":")[0], torch.bfloat16, enabled=self.options.half_precision
+        ):
+            figures = self.task.validate()
+        first = next(iter(figures.values()))
+        if self.rank == 0 and first < self.position.best:
+            self.position.best = first
+            _write(self.folder / "best.pt", {"network": self.averaged, "description": self.task.description()})
+        self.task.network.load_state_dict(live)
+        self.position.epoch += 1
+        self.position.batch = 0
+        self.save()
+        if self.rank == 0:
+            line = {
+                "epoch": self.position.epoch, "step": self.position.step, "skipped": self.position.skipped,
+                **measured, **figures,
+            }  # fmt: skip
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            progress.validated(line)
+        if summary:
+            for name, value in figures.items():
+                summary.add_scalar(f"valid/{name}", value, self.position.epoch)
+        return figures
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Writes `checkpoint.pt`, whole or not at all. Every process calls it, since each may carry states."""
+        carried = self.task.carried()
+        if self.rank == 0:
+            _write(
+                self.folder / "checkpoint.pt",
+                {
+                    "network": self.task.network.state_dict(),
+                    "averaged": self.averaged,
+                    "optimizer": self.optimizer.state_dict(),
+                    "position": asdict(self.position),
+                    "carried": carried,
+                    "description": self.task.description(),
+                },
+            )
+
+    def resume(self) -> None:
+        """Goes on from `checkpoint.pt`. Raises `AsrError` if there is none or it is of another network."""
+        path = self.folder / "checkpoint.pt"
+        saved = read_checkpoint(path)
+        try:
+            self.task.network.load_state_dict(saved["network"])
+            self.averaged = saved["averaged"]
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.position = Position(**saved["position"])
+            self.task.carry(saved["carried"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise AsrError(f"{path}: made by another recipe; resume with the one that it was started with") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's contents: plain types and tensors only, so that a stranger's file can do no harm."""
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise AsrError(f"{path}: no such checkpoint; train first, without --resume") from error
+    except Exception as error:
+        raise AsrError(f"{path}: not a checkpoint, or a damaged one ({type(error).__name__})") from error
+    return saved
+
+
+def _write(path: Path, contents: dict[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    torch.save(contents, temporary)
+    temporary.replace(path)

@@ -1,0 +1,93 @@
+"""What a training run shows while it runs: one live line in a terminal, one line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 60.0  # where the output is not a terminal
+
+
+class Progress:
+    """Losses, speed and time left. `summary` gives the averages since the last validation."""
+
+    def __init__(self, epochs: float, shown: bool) -> None:
+        self._epochs = epochs
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._shown = shown
+        self._live = Live(console=self._console, refresh_per_second=2) if shown and self._console.is_terminal else None
+        self._started = self._printed = time.monotonic()
+        self._first: float | None = None
+        self._clear()
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def _clear(self) -> None:
+        self._parts: dict[str, float] = {}
+        self._steps = 0
+        self._size = self._computing = 0.0
+        self._since = time.monotonic()
+
+    def step(self, epochs_done: float, parts: dict[str, float], rate: float, size: float, seconds: float) -> None:
+        """One step is done: losses by name, learning rate, size of the batch and seconds of computation."""
+        if self._first is None:
+            self._first, self._started = epochs_done, time.monotonic()
+        for name, value in parts.items():
+            self._parts[name] = self._parts.get(name, 0.0) + value
+        self._steps += 1
+        self._size += size
+        self._computing += seconds
+        now = time.monotonic()
+        if not self._shown or (not self._live and now - self._printed < SECONDS_BETWEEN_LINES):
+            return
+        self._printed = now
+        gone = epochs_done - self._first
+        left = (now - self._started) / gone * (self._epochs - epochs_done) if gone > 0 else 0.0
+        losses = "  ".join(f"{name} {value:.2f}" for name, value in parts.items())
+        line = (
+            f"epoch {epochs_done:.2f} of {self._epochs:g}  {losses}  rate {rate:.1e}  "
+            f"{self._size / max(1e-9, now - self._since):.0f} per second  {_clock(left)} left"
+        )
+        if self._live:
+            self._live.update(Text(line))
+        else:
+            self._console.print(line, soft_wrap=True)
+
+    def summary(self) -> dict[str, float]:
+        """Mean losses, size per second and the share of the time that was spent waiting for batches."""
+        seconds = max(1e-9, time.monotonic() - self._since)
+        return {
+            **{f"loss {name}": round(value / max(1, self._steps), 4) for name, value in self._parts.items()},
+            "seconds": round(seconds, 1),
+            "per second": round(self._size / seconds, 1),
+            "waiting": round(max(0.0, 1.0 - self._computing / seconds), 4),
+        }
+
+    def validated(self, line: dict[str, Any]) -> None:
+        """Prints the figures of an epoch and begins the next."""
+        if self._shown:
+            text = "  ".join(
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
+            )
+            self._console.print(text, soft_wrap=True)
+        self._clear()
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

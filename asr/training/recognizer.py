@@ -1,0 +1,327 @@
+"""The acoustic model as a task for the training loop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor, nn
+
+from asr.errors import AsrError
+from asr.training import corpus as corpora
+from asr.training.augment import Acoustics, Augmentation
+from asr.training.cache import AudioCache, build_cache
+from asr.training.corpus import Dropped, Example, Mixture, Spoken
+from asr.training.features import FrontEnd, log_mel
+from asr.training.g2p import G2p, G2pShape, pronounce
+from asr.training.loop import Loss, Options, read_checkpoint
+from asr.training.model import AcousticModel, Shape
+from asr.training.units import BLANK, PHONES, Pronunciation, Subwords, learn_subwords, read_dictionary
+
+MEMORY_SLOTS = 64
+
+
+@dataclass(frozen=True)
+class RecognizerRecipe:
+    """A recognizer: its network, its data and how it is trained. Paths start from the data folder."""
+
+    name: str
+    train: tuple[tuple[str, float], ...]  # manifests, each with the share of the epochs an utterance takes part in
+    valid: tuple[str, ...]
+    dictionary: str = ""  # pronunciations in CMUdict's format; without it there is no phone head
+    g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
+    subwords: int = 256
+    noises: str = ""  # folders of sounds with a SOURCES.tsv
+    rooms: str = ""
+    cache: str = ""  # where decoded audio is kept; by default beside the run folder
+    head_weights: tuple[float, float] = (0.6, 0.4)  # phones, spelling
+    reading_weights: tuple[float, float] = (0.5, 0.5)  # first, second
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    shape: Shape = field(default_factory=Shape)
+    mixture: Mixture = field(default_factory=Mixture)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: Options = field(default_factory=Options)
+
+    def task(self, data: Path, run: Path) -> RecognizerTask:
+        return RecognizerTask(self, data, run)
+
+
+@dataclass(frozen=True)
+class RecognizerBatch:
+    """One process's part of a batch."""
+
+    features: Tensor  # [batch, frames, bands], normalized
+    lengths: Tensor  # network frames
+    targets: dict[str, list[list[int]]]
+    slots: Tensor  # where each row's final state goes
+    from_memory: Tensor  # rows that start from their slot
+    seconds: float
+
+
+class Targets:
+    """Token numbers of normalized text for every head."""
+
+    def __init__(self, recipe: RecognizerRecipe, data: Path, texts: Sequence[str]) -> None:
+        self.subwords = learn_subwords(texts, recipe.subwords)
+        self.heads: dict[str, tuple[str, ...]] = {}
+        self._said: dict[str, Pronunciation] = {}
+        if recipe.dictionary:
+            self.heads["phones"] = (BLANK, *PHONES)
+            self._said = pronunciations(sorted({w for t in texts for w in t.split()}), data / recipe.dictionary, recipe.g2p)
+        self.heads["spelling"] = (BLANK, *self.subwords.tokens)
+        self._number = {phone: number for number, phone in enumerate(PHONES, start=1)}
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        targets = {"spelling": self.subwords.encode(text)}
+        if "phones" in self.heads:
+            targets["phones"] = [self._number[phone] for word in text.split() for phone in self._said[word]]
+        return targets
+
+
+def pronunciations(words: Sequence[str], dictionary: Path, g2p: str) -> dict[str, Pronunciation]:
+    """How each word is said: the dictionary's first entry, the grapheme-to-phone network for the rest."""
+    entries = read_dictionary(dictionary)
+    unknown = [word for word in words if word not in entries]
+    said = {word: entries[word][0] for word in words if word in entries}
+    if unknown:
+        if not g2p:
+            raise AsrError(
+                f"{dictionary}: lacks {len(unknown)} words, e.g. {unknown[0]!r}; "
+                "train recipes/g2p.py and name its checkpoint: --set g2p=runs/g2p/best.pt"
+            )
+        saved = read_checkpoint(Path(g2p))
+        network = G2p(G2pShape(**saved["description"]["shape"]))
+        network.load_state_dict(saved["network"])
+        said.update(zip(unknown, pronounce(network, unknown), strict=True))
+    return said
+
+
+class RecognizerTask:
+    """Batches of augmented log-mel features, four CTC losses, and error rates on held-out speech."""
+
+    def __init__(self, recipe: RecognizerRecipe, data: Path, run: Path) -> None:
+        self.recipe = recipe
+        dropped = Dropped()
+        longest = recipe.mixture.longest_seconds
+        train = corpora.read_corpus(recipe.train, data, longest, dropped)
+        valid = corpora.read_corpus([(name, 1.0) for name in recipe.valid], data, 1e9, dropped)
+        folder = Path(recipe.cache) if recipe.cache else run.parent / "cache"
+        self._train, self._train_audio = _with_audio(train, folder, dropped)
+        self._valid, self._valid_audio = _with_audio(valid, folder, dropped)
+        texts = [spoken.words for spoken in self._train]
+        self.targets = Targets(recipe, data, texts + [spoken.words for spoken in self._valid])
+        self._train_targets = [self.targets(text) for text in texts]
+        self._valid_targets = [self.targets(spoken.words) for spoken in self._valid]
+        self._durations = [self._train_audio.length(s.utterance.audio) / recipe.front_end.sample_rate for s in self._train]
+        self._shares = [spoken.share for spoken in self._train]
+        self._drop_too_short(dropped)
+        noises = corpora.read_sounds(data / recipe.noises) if recipe.noises else []
+        rooms = corpora.read_sounds(data / recipe.rooms) if recipe.rooms else []
+        self.acoustics = Acoustics(recipe.augmentation, noises, rooms)
+        self.network = AcousticModel(recipe.shape, {name: len(tokens) for name, tokens in self.targets.heads.items()})
+        self._measure_features()
+        self._memory = self.network.streaming.initial_state(MEMORY_SLOTS)
+        for line in dropped.lines():
+            print(line, file=sys.stderr)
+
+    def _drop_too_short(self, dropped: Dropped) -> None:
+        frame = self.recipe.front_end.hop * self.recipe.shape.stack / self.recipe.front_end.sample_rate
+        for number, targets in enumerate(self._train_targets):
+            needed = max(len(t) + sum(a == b for a, b in zip(t, t[1:], strict=False)) for t in targets.values())
+            if needed > self._durations[number] / frame:
+                self._shares[number] = 0.0
+                dropped.add("too short for their text", str(self._train[number].utterance.audio))
+
+    @torch.no_grad()
+    def _measure_features(self, utterances: int = 500) -> None:
+        """Mean and deviation of each band over some training utterances, into the network."""
+        step = max(1, len(self._train) // utterances)
+        features = torch.cat([self._features(self._audio(number)) for number in range(0, len(self._train), step)])
+        self.network.streaming.mean.copy_(features.mean(0))
+        self.network.streaming.deviation.copy_(features.std(0))
+
+    def _audio(self, number: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return self._train_audio[self._train[number].utterance.audio].astype(np.float32) / 32768
+
+    def _features(self, samples: np.ndarray[Any, np.dtype[np.float32]], speed: float = 1.0) -> Tensor:
+        return log_mel(torch.from_numpy(samples), self.recipe.front_end, speed)
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def plan(self, epoch: int) -> list[list[Example]]:
+        return corpora.plan_epoch(
+            self._durations, self._shares, self.recipe.mixture, self.recipe.training.seed, epoch
+        )
+
+    def load(self, items: Sequence[Example], places: Sequence[int], epoch: int) -> RecognizerBatch:
+        rows = [self._row(example, epoch) for example in items]
+        targets = {
+            head: [[token for piece in example.pieces for token in self._train_targets[piece][head]] for example in items]
+            for head in self.targets.heads
+        }
+        return RecognizerBatch(
+            *self._padded(rows),
+            targets,
+            torch.tensor([place % MEMORY_SLOTS for place in places]),
+            torch.tensor([example.from_memory for example in items]),
+            sum(example.seconds for example in items),
+        )
+
+    def _row(self, example: Example, epoch: int) -> Tensor:
+        """Augmented, normalized features of one example. [frames, bands]"""
+        random = np.random.default_rng([example.seed, epoch])
+        mixture, rate = self.recipe.mixture, self.recipe.front_end.sample_rate
+        if not example.pieces:
+            noise = self.acoustics.noise_of(round(example.seconds * rate), random)
+            level = 10 ** (random.uniform(-60, 0) / 20)
+            samples = (noise * np.float32(level)).astype(np.float32)
+        else:
+            parts = []
+            for place, piece in enumerate(example.pieces):
+                if place:
+                    parts.append(np.zeros(round(random.uniform(*mixture.pause_seconds) * rate), np.float32))
+                parts.append(self._cut(self._audio(piece), random))
+            samples = np.concatenate(parts)
+            samples = self.acoustics(samples, random)
+        samples = samples + random.standard_normal(len(samples), np.float32) * np.float32(10 ** random.uniform(-5.5, -3.5))
+        features = self.network.streaming.normalize(self._features(samples, self.acoustics.speed(random)))
+        if example.pieces:
+            self.acoustics.mask(features.numpy(), epoch, random)
+        return features
+
+    def _cut(self, samples: np.ndarray[Any, np.dtype[np.float32]], random: np.random.Generator) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Sometimes without the silence at an edge, so that both readings know speech that begins or ends at once."""
+        first, last = corpora.speech_edges(samples)
+        margin = round(0.05 * self.recipe.front_end.sample_rate)
+        start = max(0, first - margin) if random.random() < self.recipe.mixture.cut else 0
+        end = min(len(samples), last + 2 * margin) if random.random() < self.recipe.mixture.cut else len(samples)
+        return samples[start:end]
+
+    def _padded(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Rows as one tensor, silence behind the shorter ones, and their lengths in network frames."""
+        stack = self.recipe.shape.stack
+        lengths = torch.tensor([-(-len(row) // stack) for row in rows])
+        silence = self.network.streaming.normalize(torch.full((self.recipe.front_end.bands,), self.recipe.front_end.floor).log())
+        padded = silence.repeat(len(rows), int(lengths.max()) * stack, 1)
+        for number, row in enumerate(rows):
+            padded[number, : len(row)] = row
+        return padded, lengths
+
+    def size(self, batch: RecognizerBatch) -> float:
+        return batch.seconds
+
+    # -- loss ------------------------------------------------------------------------------------------------------
+
+    def loss(self, batch: RecognizerBatch) -> Loss:
+        device = next(self.network.parameters()).device
+        start = tuple(
+            torch.where(batch.from_memory[:, None], memory[:, batch.slots], torch.zeros(())).to(device)
+            for memory in self._memory
+        )
+        first, second, end = self.network(batch.features.to(device), batch.lengths.to(device), start)
+        for memory, final in zip(self._memory, end, strict=True):
+            memory[:, batch.slots] = final.detach().float().cpu()
+        total = torch.zeros((), device=device)
+        parts: dict[str, float] = {}
+        weights = {"phones": self.recipe.head_weights[0], "spelling": self.recipe.head_weights[1]}
+        count = 0
+        for head, rows in batch.targets.items():
+            tokens = max(1, sum(map(len, rows)))
+            count += tokens
+            for reading, log_probs, weight in (
+                ("first", first[head], self.recipe.reading_weights[0]),
+                ("second", second[head], self.recipe.reading_weights[1]),
+            ):
+                value = ctc(log_probs, batch.lengths, rows)
+                total = total + weights[head] * weight * value
+                parts[f"{reading} {head}"] = float(value.detach()) / tokens
+        return Loss(total, count, parts)
+
+    def carried(self) -> dict[str, Tensor]:
+        return {f"memory {number}": memory for number, memory in enumerate(self._memory)}
+
+    def carry(self, states: dict[str, Tensor]) -> None:
+        self._memory = tuple(states[f"memory {number}"].clone() for number in range(len(self._memory)))
+
+    # -- validation ------------------------------------------------------------------------------------------------
+
+    def validate(self) -> dict[str, float]:
+        """Greedy error rates (per cent) of each reading and head, in all and by corpus."""
+        errors: dict[str, list[int]] = {}
+        device = next(self.network.parameters()).device
+        order = sorted(range(len(self._valid)), key=lambda n: self._valid_audio.length(self._valid[n].utterance.audio))
+        for start in range(0, len(order), 24):
+            numbers = order[start : start + 24]
+            audio = [self._valid_audio[self._valid[n].utterance.audio].astype(np.float32) / 32768 for n in numbers]
+            rows = [self.network.streaming.normalize(self._features(samples).to(device)).cpu() for samples in audio]
+            features, lengths = self._padded(rows)
+            state = self.network.streaming.initial_state(len(numbers), device)
+            first, second, _ = self.network(features.to(device), lengths.to(device), state)
+            for reading, heads in (("second", second), ("first", first)):
+                for head, log_probs in heads.items():
+                    for number, path in zip(numbers, best_paths(log_probs, lengths), strict=True):
+                        self._count(errors, f"{reading} {head}", number, head, path)
+        return {name: round(100 * wrong / max(1, total), 3) for name, (wrong, total) in errors.items()}
+
+    def _count(self, errors: dict[str, list[int]], name: str, number: int, head: str, path: list[int]) -> None:
+        if head == "phones":
+            truth: list[Any] = self._valid_targets[number][head]
+            found: list[Any] = path
+        else:
+            truth = self._valid[number].words.split()
+            found = "".join(self.targets.heads[head][token] for token in path).replace("▁", " ").split()
+        distance = Levenshtein.distance(found, truth)
+        for key in (name, f"{name} {self._valid[number].utterance.corpus}"):
+            sums = errors.setdefault(key, [0, 0])
+            sums[0] += distance
+            sums[1] += len(truth)
+
+    def description(self) -> dict[str, Any]:
+        return {
+            "kind": "recognizer",
+            "name": self.recipe.name,
+            "shape": asdict(self.recipe.shape),
+            "front_end": asdict(self.recipe.front_end),
+            "heads": {name: list(tokens) for name, tokens in self.targets.heads.items()},
+        }
+
+
+def ctc(log_probs: Tensor, lengths: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Summed CTC loss (Graves et al., 2006) of [batch, frames, tokens]; rows too short for their text count nothing."""
+    targets = torch.tensor([token for row in rows for token in row], dtype=torch.long)
+    return nn.functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        targets.to(log_probs.device),
+        lengths,
+        torch.tensor([len(row) for row in rows]),
+        reduction="sum",
+        zero_infinity=True,
+    )
+
+
+def best_paths(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The most probable token of each frame, repeats and blanks removed."""
+    paths = []
+    for path, length in zip(log_probs.argmax(-1).tolist(), lengths.tolist(), strict=True):
+        path = path[:length]
+        paths.append([now for before, now in zip([0, *path], path, strict=False) if now and now != before])
+    return paths
+
+
+def _with_audio(corpus: list[Spoken], folder: Path, dropped: Dropped) -> tuple[list[Spoken], AudioCache]:
+    """The utterances whose audio can be decoded, and the cache that holds it."""
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\rdecoding {done} of {total} files", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+    cache, failed = build_cache([spoken.utterance.audio for spoken in corpus], folder, progress)
+    for file, reason in failed.items():
+        dropped.add("that cannot be decoded", f"{file}: {reason}")
+    return [spoken for spoken in corpus if spoken.utterance.audio not in failed], cache

@@ -1,0 +1,110 @@
+"""What the heads are taught: phones from a pronunciation dictionary, and subwords of the spelling."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr.errors import AsrError
+
+BLANK = "<blank>"
+WORD_START = "▁"
+PHONES = tuple(
+    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
+)
+Pronunciation = tuple[str, ...]
+
+
+def read_dictionary(path: Path) -> dict[str, list[Pronunciation]]:
+    """Pronunciations of each word of a file in CMUdict's format, stress removed, in the file's order.
+
+    Raises `AsrError` if the file is missing or holds phones that are not ARPABET's 39.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AsrError(f"{path}: not a readable pronunciation dictionary ({error})") from error
+    known = set(PHONES)
+    entries: dict[str, list[Pronunciation]] = {}
+    for number, line in enumerate(lines, start=1):
+        fields = line.split("#")[0].split()
+        if not fields or line.startswith(";;;"):
+            continue
+        word = fields[0].lower().split("(")[0]
+        phones = tuple(field.rstrip("012") for field in fields[1:])
+        if not phones or not known.issuperset(phones):
+            raise AsrError(f"{path}, line {number}: {line.strip()!r} is not a word and its ARPABET phones")
+        pronunciations = entries.setdefault(word, [])
+        if phones not in pronunciations:
+            pronunciations.append(phones)
+    return entries
+
+
+class Subwords:
+    """Byte-pair encoding of words (Sennrich et al., 2016); a token's place in the list is the rank of its merge."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self.tokens = tuple(tokens)  # without the blank
+        self._rank = {token: rank for rank, token in enumerate(self.tokens)}
+        self._known: dict[str, list[int]] = {}
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of normalized text, counted from 1, since 0 is the blank. Raises `AsrError` on a letter
+        outside the alphabet."""
+        return [number for word in text.split() for number in self._encode_word(word)]
+
+    def _encode_word(self, word: str) -> list[int]:
+        if word not in self._known:
+            pieces = [WORD_START + word[0], *word[1:]]
+            while len(pieces) > 1:
+                ranks = [self._rank.get(a + b, len(self._rank)) for a, b in zip(pieces, pieces[1:], strict=False)]
+                best = min(ranks)
+                if best == len(self._rank):
+                    break
+                pieces = _merge(pieces, self.tokens[best])
+            unknown = [piece for piece in pieces if piece not in self._rank]
+            if unknown:
+                raise AsrError(f"{word!r} holds {unknown[0].strip(WORD_START)!r}, which is not in the alphabet")
+            self._known[word] = [self._rank[piece] + 1 for piece in pieces]
+        return self._known[word]
+
+
+def _merge(pieces: list[str], token: str) -> list[str]:
+    """Every neighbouring pair that makes `token` joined, from left to right."""
+    merged: list[str] = []
+    position = 0
+    while position < len(pieces):
+        if position + 1 < len(pieces) and pieces[position] + pieces[position + 1] == token:
+            merged.append(token)
+            position += 2
+        else:
+            merged.append(pieces[position])
+            position += 1
+    return merged
+
+
+def learn_subwords(texts: Iterable[str], size: int) -> Subwords:
+    """A list of `size` tokens: all letters, alone and at a word's start, then the most frequent merges.
+
+    Raises `AsrError` if the alphabet alone is larger.
+    """
+    counts = Counter(word for text in texts for word in text.split())
+    letters = sorted({letter for word in counts for letter in word})
+    tokens = letters + [WORD_START + letter for letter in letters]
+    if len(tokens) > size:
+        raise AsrError(f"{size} subwords are fewer than the alphabet's {len(tokens)} letters; ask for more")
+    words = {word: [WORD_START + word[0], *word[1:]] for word in counts}
+    while len(tokens) < size:
+        pairs: Counter[str] = Counter()
+        for word, pieces in words.items():
+            for first, second in zip(pieces, pieces[1:], strict=False):
+                pairs[first + second] += counts[word]
+        if not pairs:
+            break
+        token = max(pairs, key=lambda pair: (pairs[pair], pair))
+        tokens.append(token)
+        for word, pieces in words.items():
+            if token in word or token[1:] in word:
+                words[word] = _merge(pieces, token)
+    return Subwords(tokens)
