@@ -196,6 +196,14 @@ def test_prepare_and_convert_commands(maker: Maker, tmp_path: Path) -> None:
     assert result.exit_code == 1 and "needs an account" in result.output
 
 
+def test_real_speech_is_fine() -> None:
+    clips = check({"clips": read_manifest(Path(__file__).parent / "data/clips.jsonl")})
+    found = {clip.utterance.audio.name: [problem.detail for problem in clip.problems] for clip in clips}
+    found = {name: details for name, details in found.items() if details}
+    assert found == {"cabin.opus": ["3.4 s after the speech"]}
+    assert all(0.04 < clip.pace < 0.3 and -50 < clip.level_db < 0 and clip.pause_share < 0.8 for clip in clips)
+
+
 def test_every_kind_is_tested() -> None:
     source = Path(__file__).read_text()
     assert [kind for kind in KINDS if source.count(f'"{kind}"') == 0] == []
