@@ -7,6 +7,7 @@ import json
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -133,13 +134,15 @@ WRITERS: dict[str, Writer] = {
 
 def write_file(path: Path, text: str) -> None:
     """The text as a file that appears whole or not at all. Raises `AsrError`."""
+    data = text.encode()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise AsrError(f"{path} cannot be written: {error.strerror}.") from error
 
 
