@@ -39,7 +39,9 @@ def data() -> None:
 @click.option(
     "--download", is_flag=True, help="Fetch what is missing (resumed where it was interrupted) and unpack it."
 )
-@click.option("--mirror", metavar="URL", help="Download files of the same names from this address instead.")
+@click.option(
+    "--mirror", metavar="URL", help="Download from this folder instead, e.g. https://openslr.elda.org/resources/12."
+)
 @click.option("--archive", "archives", type=_FILE, multiple=True, help="Unpack this file, fetched by hand; repeatable.")
 @click.option("--jobs", type=click.IntRange(1), default=_JOBS, show_default=True, help="Files read at once.")
 def prepare(
