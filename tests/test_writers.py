@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_cues_keep_to_their_lines_and_times(transcript: Transcript) -> None:
         assert len(lines) <= LINES
         assert all(len(line) <= LINE_LENGTH for line in lines)
         assert cue.end - cue.start <= LONGEST_CUE + 1e-6 or len(cue.text.split()) == 1
-    assert all(one.end <= other.start + 1e-6 for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end <= other.start + 1e-6 for one, other in pairwise(found))
     shown = " ".join(cue.text.replace("\n", " ") for cue in found)
     assert shown.split() == transcript.text.split()
 

@@ -1,0 +1,5 @@
+"""`python -m asr`: the same as `asr`."""
+
+from asr.cli import main
+
+main(prog_name="asr")
