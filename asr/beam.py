@@ -36,6 +36,8 @@ class DecoderOptions:
     unknown_word_score: float = -4.0  # for words that the language model does not know, besides its score for such
     blank_penalty: float = 0.0  # taken from the blank's log-prob in each frame
     partial_agreement: float = 0.6  # share of the hypotheses' mass that a word needs to be shown before it is final
+    start_shift: float = 0.0  # frames from the first token of a word to where the word begins
+    end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     maximum: bool = False  # the best alignment instead of the sum over alignments
 
 

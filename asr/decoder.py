@@ -315,7 +315,7 @@ class Decoder:
                 words[-1] = replace(words[-1], end_frame=one.end + 1)
                 continue
             words.append(self._word(text, [one], state))
-        return tuple(words)
+        return self._timed(words, state.frames)
 
     def _spelled(self, pieces: list[tuple[str, SaidWord]], state: DecoderState) -> tuple[DecodedWord, ...]:
         """Words from subwords: each begins where a token says so."""
@@ -324,7 +324,19 @@ class Decoder:
             if text.startswith(WORD_START) or not groups:
                 groups.append(("", []))
             groups[-1] = (groups[-1][0] + text.replace(WORD_START, ""), [*groups[-1][1], one])
-        return tuple(self._word(text, ones, state) for text, ones in groups if text)
+        return self._timed([self._word(text, ones, state) for text, ones in groups if text], state.frames)
+
+    def _timed(self, words: list[DecodedWord], frames: int) -> tuple[DecodedWord, ...]:
+        """Times with the head's constant delays taken out; words do not overlap."""
+        early, late = self.options.start_shift, self.options.end_shift
+        if not early and not late:
+            return tuple(words)
+        starts = [max(0.0, word.start_frame + early) for word in words]
+        timed = []
+        for word, start, limit in zip(words, starts, [*starts[1:], float(frames)], strict=True):
+            end = min(word.end_frame + late, limit)
+            timed.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
+        return tuple(timed)
 
     def _word(self, text: str, pieces: list[SaidWord], state: DecoderState) -> DecodedWord:
         evidence = self.evidence(text, pieces, state)

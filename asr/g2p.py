@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.errors import AsrError
+from asr.errors import AsrError, ModelError
 from asr.lexicon import Lexicon, Pronunciation
 from asr.network import WORD_START, open_session
 
@@ -39,13 +40,20 @@ class Session(Protocol):
 class GraphemeToPhone:
     """The network of a model directory that pronounces any word; English letters and ARPABET phones."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, open_network: Callable[[], Session]) -> None:
+        """`open_network` is called when the first word is asked for; letters int64 [1, n] -> [1, 3 n, 40] log-probs."""
+        self._open = open_network
 
     @classmethod
     def load(cls, path: Path) -> GraphemeToPhone:
-        """Open `g2p.onnx`: letters int64 [1, n] -> log-probs float32 [1, 3 n, 40], blank first. Raises `ModelError`."""
-        return cls(open_session(path))
+        """The network in `g2p.onnx`. Raises `ModelError` where there is none."""
+        if not path.is_file():
+            raise ModelError(f"There is no {path}.")
+        return cls(lambda: open_session(path))
+
+    @cached_property
+    def _session(self) -> Session:
+        return self._open()
 
     def pronounce(self, word: str, count: int = 1) -> list[tuple[str, ...]]:
         """The most probable phone sequences of a word of a-z and apostrophe, best first; at most `count`.

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "g2p",
         "datasets",
     ),
-    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "endpoint"),
+    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "decoders", "posteriors", "endpoint"),
     ("writers", "punctuation", "number_words", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (
@@ -39,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "terminal",
         "dictation",
         "align",
+        "aligner",
         "evaluate",
         "tune",
         "memory",

@@ -269,6 +269,12 @@ def test_times_are_those_of_the_first_and_last_token() -> None:
     assert [(word.text, word.start_frame, word.end_frame) for word in words] == [("cab", 1, 6), ("aa", 7, 10)]
 
 
+def test_constant_delays_are_taken_out_and_words_do_not_overlap() -> None:
+    decoder = make_decoder(None, DecoderOptions(word_bonus=-1.0, start_shift=-1.5, end_shift=2.0))
+    words = decoder.best(decoder.step(decoder.start(), spoken(3, 1, 2, 1, 1, certainty=0.99)))[0].words
+    assert [(word.start_frame, word.end_frame) for word in words] == [(0, 5.5), (5.5, 11)]
+
+
 def test_partial_has_completed_words_alone() -> None:
     entries = [("abc", (1, 2, 3)), ("cba", (3, 2, 1))]
     decoder = Decoder(TOKENS, Lexicon.build(entries, TOKENS))

@@ -55,7 +55,7 @@ def test_prefixes_of_a_short_output_equal_brute_force() -> None:
 
 
 def test_a_network_pronounces_any_word() -> None:
-    g2p = GraphemeToPhone(LetterSession())
+    g2p = GraphemeToPhone(LetterSession)
     assert g2p.pronounce("a'b", 3) == [tuple(PHONES[ALPHABET.index(letter)] for letter in "a'b")]
 
 
@@ -66,7 +66,7 @@ def test_known_words_are_spoken_as_the_lexicon_says() -> None:
 def test_short_unknown_words_are_also_spoken_as_letters() -> None:
     lstm = sounds("EH L EH S T IY EH M")
     assert Pronouncer(LEXICON).pronounce("lstm") == [lstm]
-    assert lstm in Pronouncer(LEXICON, GraphemeToPhone(LetterSession())).pronounce("lstm")
+    assert lstm in Pronouncer(LEXICON, GraphemeToPhone(LetterSession)).pronounce("lstm")
     assert len(Pronouncer(LEXICON).pronounce("read", letter_names=True)) == 3
 
 
@@ -106,6 +106,6 @@ def test_a_dictionary_is_completed() -> None:
         "dogs'": ["D AO G Z"],
     }
     assert silent == ["bos", "zebra"]
-    found, silent = complete(words, dictionary, TOKENS, GraphemeToPhone(LetterSession()))
+    found, silent = complete(words, dictionary, TOKENS, GraphemeToPhone(LetterSession))
     assert set(found) == set(words)
     assert silent == []

@@ -102,5 +102,5 @@ def test_storing_changes_nothing_and_damage_is_refused() -> None:
     assert history.size == 4
     arrays = history.to_arrays()
     for name, value in (("records", arrays["records"] + 5), ("edges", arrays["edges"][:, :0]), ("shares", ints())):
-        with pytest.raises(ValueError, match="tables|records"):
+        with pytest.raises(ValueError, match=r"tables|records"):
             History.from_arrays({**arrays, name: value})

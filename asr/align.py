@@ -1,0 +1,120 @@
+"""Forced alignment of files: when each word of a known text is said, and what does not belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.aligner import AlignedWord, Aligner, AlignOptions
+from asr.audio import Audio
+from asr.decoders import PHONES, SPELLING, decoder_options, load_pronunciations
+from asr.errors import AsrError, TextError
+from asr.network import Network
+from asr.posteriors import log_probs, mono_blocks
+from asr.results import Segment, Transcript, Word
+from asr.text import normalize
+
+
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    """A spoken word of the text, how it stands there ("" where the word before holds it), and its line."""
+
+    spoken: str
+    written: str
+    line: int
+
+
+@dataclass(frozen=True)
+class AlignedFile:
+    """A text and a recording, placed; times in seconds."""
+
+    text: tuple[TextWord, ...]
+    words: tuple[tuple[int, Word], ...]  # with their place in the text
+    sounds: tuple[tuple[int, Word], ...]  # the sounds of the words, each with the place of its word
+    unheard: tuple[tuple[int, int, str], ...]  # words [begin, end) of the text that are not said
+    unread: tuple[tuple[float, float], ...]  # stretches of sound that are not in the text
+    duration: float
+    model: str
+
+    def transcript(self, sounds: bool = False) -> Transcript:
+        """A segment for each line of the text that was found; of its sounds in place of its words, if asked."""
+        lines: dict[int, list[Word]] = {}
+        for index, word in self.sounds if sounds else self.words:
+            lines.setdefault(self.text[index].line, []).append(word)
+        segments = tuple(
+            Segment(number, _text(words), words[0].start, words[-1].end, tuple(words), final=True)
+            for number, words in enumerate(lines.values())
+        )
+        return Transcript("\n".join(segment.text for segment in segments), segments, self.duration, self.model)
+
+
+def _text(words: list[Word]) -> str:
+    written = (word.text if word.written is None else word.written for word in words)
+    return " ".join(text for text in written if text)
+
+
+def align_file(
+    model: Path, audio: Path, text: Path, channel: int | None = None, options: AlignOptions | None = None
+) -> AlignedFile:
+    """Align a file of plain text with a recording; memory grows by some 15 MB for each hour.
+
+    Raises `AudioError`, `ModelError`, and `AsrError` for a text that cannot be read or spoken.
+    """
+    network = Network.load(model)
+    words = read_text(text)
+    head = PHONES if PHONES in network.heads else SPELLING
+    lexicon, g2p = load_pronunciations(network)
+    aligner = Aligner(network.heads[head], lexicon, g2p, options)
+    with Audio(audio) as source:
+        pieces = (piece[head] for piece in log_probs(network, mono_blocks(source, channel)))
+        found = aligner.align(pieces, [word.spoken for word in words])
+        duration = source.position
+    seconds = network.frame_seconds
+    shift = decoder_options(network.config.get("decoding", {}).get("second", {}))
+    placed, sounds = [], []
+    for word, following in zip(found.words, [*found.words[1:], None], strict=True):
+        start, end = word.start + shift.start_shift, word.end + shift.end_shift
+        limit = duration / seconds if following is None else following.start + shift.start_shift
+        start, end = max(0.0, start), min(max(end, start + 1), max(limit, start + 1))
+        placed.append((word.index, _word(word, words[word.index].written, start * seconds, end * seconds)))
+        edges = [start, *(sound.start for sound in word.sounds[1:]), end]
+        for number, sound in enumerate(word.sounds):
+            begin, stop = min(max(edges[number], start), end), min(max(edges[number + 1], start), end)
+            likely = round(float(2.718281828**sound.log_prob), 4)
+            sounds.append((word.index, Word(sound.token, round(begin * seconds, 3), round(stop * seconds, 3), likely)))
+    spoken = [word.spoken for word in words]
+    return AlignedFile(
+        tuple(words),
+        tuple(placed),
+        tuple(sounds),
+        tuple((begin, end, " ".join(spoken[begin:end])) for begin, end in found.unheard),
+        tuple((begin * seconds, min(end * seconds, duration)) for begin, end in found.unread),
+        duration,
+        network.name,
+    )
+
+
+def _word(word: AlignedWord, written: str, start: float, end: float) -> Word:
+    return Word(word.text, round(start, 3), round(end, 3), round(word.confidence, 4), written)
+
+
+def read_text(path: Path) -> list[TextWord]:
+    """The words of a file of plain text; a word as it is written may be several as spoken."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AsrError(f"Cannot read the text {path}: {error}.") from error
+    words = []
+    for number, line in enumerate(lines):
+        try:
+            spoken = normalize(line).split()
+            parts = [(part, normalize(part).split()) for part in line.split()]
+        except TextError as error:
+            raise AsrError(f"{path}, line {number + 1}: {error}") from error
+        if [word for _, some in parts for word in some] == spoken:
+            words += [TextWord(word, "" if i else part, number) for part, some in parts for i, word in enumerate(some)]
+        else:  # figures that are read over several parts: as spoken
+            words += [TextWord(word, word, number) for word in spoken]
+    if not words:
+        raise AsrError(f"{path} holds no words.")
+    return words

@@ -1,0 +1,323 @@
+"""The search behind forced alignment, from log-probs and words to frames.
+
+First the text is read along with the sound by the beam search (maxima instead of sums): its words are the lexicon,
+and the "language model" is the place in the text, which may jump ahead at a price; any other speech is one more word.
+So a missing page or an unread aside costs what it costs, and nothing after it shifts. Then the sounds of the words
+that were found are placed by the Viterbi algorithm, stretch by stretch, pauses between them as the stretches' ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.beam import DecoderOptions
+from asr.decoder import Decoder
+from asr.errors import AsrError
+from asr.g2p import GraphemeToPhone, Pronouncer
+from asr.grammar import UNKNOWN
+from asr.greedy import DecodedWord
+from asr.lexicon import Lexicon, Pronunciation
+from asr.network import BLANK
+from asr.word_model import UNKNOWN_WORD, States
+
+Floats = NDArray[np.floating[Any]]
+
+
+_SEARCH = DecoderOptions(
+    beam=300, beam_score=25.0, token_score=-9.0, lm_weight=1.0, word_bonus=0.0, unknown_word_score=0.0, maximum=True
+)
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """Prices of what does not fit, as natural logarithms, and limits."""
+
+    search: DecoderOptions = _SEARCH
+    jump: float = -6.0  # for leaving out a piece of the text
+    jump_word: float = -0.02  # besides, for each word of it
+    other_sound: float = -2.2  # for each sound that is not in the text
+    least_frames: int = 12  # sound without text shorter than this is not reported
+    pause_frames: int = 8  # a stretch may end in a pause of this length
+    stretch_frames: int = 750  # longest piece whose sounds are placed at once, where there are pauses
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedSound:
+    """A token of the model, such as a phone; times are frames."""
+
+    token: str
+    start: int
+    end: int  # one past the last
+    log_prob: float  # mean over its frames
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedWord:
+    index: int  # of the word in the text
+    text: str
+    sounds: tuple[AlignedSound, ...]
+
+    @property
+    def start(self) -> int:
+        return self.sounds[0].start
+
+    @property
+    def end(self) -> int:
+        return self.sounds[-1].end
+
+    @property
+    def confidence(self) -> float:
+        """Geometric mean of the sounds' probabilities."""
+        return float(np.exp(sum(sound.log_prob for sound in self.sounds) / len(self.sounds)))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What belongs together, and what does not."""
+
+    words: tuple[AlignedWord, ...]
+    unheard: tuple[
+        tuple[int, int], ...
+    ]  # stretches of the text, as word indices [begin, end), that are not in the sound
+    unread: tuple[tuple[int, int], ...]  # stretches of the sound, as frames [begin, end), that are not in the text
+
+
+class _Place:
+    """The place in the text as the state of a word model: how many of its words are over."""
+
+    start = 0
+
+    def __init__(self, words: Sequence[str], options: AlignOptions) -> None:
+        self._numbers = {word: number for number, word in enumerate(dict.fromkeys([UNKNOWN, *words]))}
+        text = self.word_ids(words)
+        self._radix = len(text) + 1
+        self._sorted = np.sort(text * self._radix + np.arange(len(text)))  # word by word, its places in order
+        self._options = options
+
+    def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
+        return np.array([self._numbers[word] for word in words], np.int64)
+
+    def next_place(self, place: int, word: str) -> int:
+        """Where a word comes next in the text at or after a place."""
+        return int(self._next(np.array([place], np.int64), self.word_ids([word]))[0])
+
+    def _next(self, states: States, words: NDArray[Any]) -> States:
+        """The next place of each word at or after each state; -1 for none."""
+        row = np.searchsorted(self._sorted, words * self._radix + states)
+        found = self._sorted[np.minimum(row, len(self._sorted) - 1)]
+        there = (row < len(self._sorted)) & (found // self._radix == words)
+        return np.where(there, found % self._radix, -1)
+
+    def score(self, states: States, words: NDArray[Any]) -> tuple[NDArray[Any], States]:
+        place = self._next(states, words)
+        scores = np.where(place < 0, -np.inf, self._price(place - states))
+        other = words == UNKNOWN_WORD
+        scores[other] = self._options.other_sound
+        return scores, np.where(other, states, place + 1)
+
+    def end_score(self, states: States) -> NDArray[Any]:
+        return self._price(self._radix - 1 - states)
+
+    def _price(self, left_out: NDArray[Any]) -> NDArray[Any]:
+        """Of leaving out words of the text."""
+        return np.where(left_out > 0, self._options.jump + self._options.jump_word * left_out, 0.0)
+
+
+class Aligner:
+    """Aligns texts with log-probs of one head; immutable."""
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        lexicon: Lexicon | None = None,
+        g2p: GraphemeToPhone | None = None,
+        options: AlignOptions | None = None,
+    ) -> None:
+        """Pronunciations come from `lexicon` and `g2p`; without both, the head's tokens spell the words."""
+        self.tokens = tuple(tokens)
+        self._pronouncer = Pronouncer(lexicon or Lexicon.build([], tokens), g2p)
+        self.options = options or AlignOptions()
+
+    def align(self, log_probs: Iterable[Floats], words: Sequence[str]) -> Alignment:
+        """Find normalized `words` in log-probs [frames, tokens] that come in pieces.
+
+        Holds the log-probs (15 MB an hour) and the running search. Raises `AsrError` for a text without words and for
+        a word that nothing tells how to pronounce.
+        """
+        if not words:
+            raise AsrError("The text to align has no words.")
+        spoken = {word: self._pronouncer.pronounce(word) for word in dict.fromkeys(words)}
+        entries = [(word, sounds) for word, ways in spoken.items() for sounds in ways]
+        entries += [(UNKNOWN, (token,)) for token in range(1, len(self.tokens))]
+        place = _Place(words, self.options)
+        decoder = Decoder(self.tokens, Lexicon.build(entries, self.tokens), place, self.options.search)
+        state = decoder.start()
+        pieces = [np.zeros((0, len(self.tokens)), np.float32)]
+        for piece in log_probs:
+            pieces.append(np.asarray(piece, np.float32))
+            decoder.step(state, piece)
+        heard = decoder.best(state)[0].words
+        stretches = _stretches(_places(heard, place, words), heard, sum(map(len, pieces)), self.options)
+        found = [word for stretch in stretches for word in stretch.words]
+        frames = np.concatenate(pieces)
+        aligned = [one for stretch in stretches for one in self._place_sounds(frames, stretch, words, spoken)]
+        least = self.options.least_frames
+        others = [(int(word.start_frame), int(word.end_frame)) for word in heard if word.text == UNKNOWN]
+        return Alignment(
+            tuple(aligned),
+            _gaps([word.index for word in found], len(words)),
+            tuple((begin, end) for begin, end in others if end - begin >= least),
+        )
+
+    def _place_sounds(
+        self,
+        frames: NDArray[np.float32],
+        stretch: _Stretch,
+        words: Sequence[str],
+        spoken: Mapping[str, Sequence[Pronunciation]],
+    ) -> list[AlignedWord]:
+        """The sounds of a stretch's words, of each word the pronunciation that fits its frames best."""
+        chosen = []
+        for word in stretch.words:
+            ways = spoken[words[word.index]]
+            fits = [_fit(frames[word.start : word.end], way) for way in ways] if len(ways) > 1 else [0.0]
+            chosen.append(ways[int(np.argmax(fits))])
+        log_probs = frames[stretch.begin : stretch.end]
+        spans = ctc_align(log_probs, [token for way in chosen for token in way])
+        aligned, place = [], 0
+        for word, way in zip(stretch.words, chosen, strict=True):
+            sounds = tuple(
+                AlignedSound(
+                    self.tokens[token],
+                    stretch.begin + begin,
+                    stretch.begin + end,
+                    float(log_probs[begin:end, token].mean()),
+                )
+                for token, (begin, end) in zip(way, spans[place : place + len(way)], strict=True)
+            )
+            aligned.append(AlignedWord(word.index, words[word.index], sounds))
+            place += len(way)
+        return aligned
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    index: int  # of the word in the text
+    start: int  # frames, by the beam search
+    end: int
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    begin: int
+    end: int
+    words: tuple[_Found, ...]
+
+
+def _places(heard: Sequence[DecodedWord], place: _Place, words: Sequence[str]) -> list[_Found]:
+    """Where in the text the words that were heard stand.
+
+    The search takes the next place of a word that fits. Where it then jumps, a lone word before the jump belongs right
+    before what follows, if the text has it there too.
+    """
+    found, state = [], 0
+    for word in heard:
+        if word.text != UNKNOWN:
+            index = place.next_place(state, word.text)
+            found.append(_Found(index, int(word.start_frame), int(word.end_frame)))
+            state = index + 1
+    for number in range(len(found) - 2, -1, -1):
+        index, before = found[number].index, found[number - 1].index if number else -1
+        closer = found[number + 1].index - 1
+        if index < closer and words[closer] == words[index] and before + 1 < index:
+            found[number] = replace(found[number], index=closer)
+    return found
+
+
+def _stretches(found: list[_Found], heard: Sequence[DecodedWord], frames: int, options: AlignOptions) -> list[_Stretch]:
+    """Words in stretches that end in pauses or in sound that is not in the text."""
+    others = [(int(word.start_frame), int(word.end_frame)) for word in heard if word.text == UNKNOWN]
+    stretches: list[_Stretch] = []
+    begin, group = 0, list[_Found]()
+    for number, word in enumerate(found):
+        group.append(word)
+        following = found[number + 1] if number + 1 < len(found) else None
+        limit = frames if following is None else following.start
+        between = [other for other in others if word.end <= other[0] and other[1] <= limit]
+        pause = limit - word.end
+        long = limit - begin > options.stretch_frames
+        if following is None or between or pause >= options.pause_frames or long:
+            middle = frames if following is None else word.end + pause // 2
+            end, again = (between[0][0], between[-1][1]) if between else (middle, middle)
+            stretches.append(_Stretch(begin, end, tuple(group)))
+            begin, group = again, []
+    return _after_others(stretches, others)
+
+
+def _after_others(stretches: list[_Stretch], others: list[tuple[int, int]]) -> list[_Stretch]:
+    """The first stretch begins after sound that comes before the text."""
+    if not stretches:
+        return []
+    first = stretches[0].words[0].start
+    begin = max((end for _, end in others if end <= first), default=0)
+    return [replace(stretches[0], begin=begin), *stretches[1:]]
+
+
+def _gaps(indices: Sequence[int], length: int) -> tuple[tuple[int, int], ...]:
+    """The runs of numbers below `length` that ascending `indices` leave out."""
+    edges = [-1, *indices, length]
+    return tuple((before + 1, after) for before, after in pairwise(edges) if after - before > 1)
+
+
+def _fit(log_probs: Floats, way: Pronunciation) -> float:
+    """How well a pronunciation fits frames, minus infinity where it does not fit into them."""
+    try:
+        spans = ctc_align(log_probs, way)
+    except ValueError:
+        return -np.inf
+    score = 0.0
+    at = 0
+    for token, (begin, end) in zip(way, spans, strict=True):
+        score += float(log_probs[at:begin, BLANK].sum() + log_probs[begin:end, token].sum())
+        at = end
+    return score + float(log_probs[at:, BLANK].sum())
+
+
+def ctc_align(log_probs: Floats, tokens: Sequence[int]) -> list[tuple[int, int]]:
+    """The frames [begin, end) of each token on the likeliest CTC path (Viterbi) through [frames, tokens] log-probs.
+
+    Raises `ValueError` where the tokens need more frames than there are.
+    """
+    count, size = len(log_probs), 2 * len(tokens) + 1
+    labels = np.full(size, BLANK)
+    labels[1::2] = tokens
+    skips = np.zeros(size, bool)  # from the token before, over the blank between
+    skips[3::2] = labels[3::2] != labels[1:-2:2]
+    if count < len(tokens) + int(np.count_nonzero(~skips[3::2])):
+        raise ValueError("fewer frames than tokens")
+    if not tokens:
+        return []
+    scores = np.full(size, -np.inf)
+    scores[:2] = log_probs[0, labels[:2]]
+    back = np.zeros((count, size), np.int8)
+    choices = np.full((3, size), -np.inf)
+    for frame in range(1, count):
+        choices[0] = scores
+        choices[1, 1:] = scores[:-1]
+        choices[2, 2:] = np.where(skips[2:], scores[:-2], -np.inf)
+        back[frame] = choices.argmax(axis=0)
+        scores = choices.max(axis=0) + log_probs[frame, labels]
+    state = size - 1 if scores[-1] >= scores[-2] else size - 2
+    path = np.empty(count, np.int64)
+    for frame in range(count - 1, -1, -1):
+        path[frame] = state
+        state -= int(back[frame, state])
+    starts = np.searchsorted(path, np.arange(1, size, 2), "left")
+    ends = np.searchsorted(path, np.arange(1, size, 2), "right")
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))

@@ -1,0 +1,41 @@
+"""`asr align`: when each word of a known text was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from asr.writers import WRITERS, write_file
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("audio", type=_FILE)
+@click.argument("text", type=_FILE)
+@click.option("-t", "--type", "kind", type=click.Choice(list(WRITERS)), default="ctm", show_default=True)
+@click.option("-o", "--output", type=_FILE, help="File to write.  [default: standard output]")
+@click.option("--sounds", is_flag=True, help="Place the sounds (phones) of the words instead of the words.")
+@click.option("--channel", type=click.IntRange(1), metavar="N", help="Only this channel, from 1 (default: all, mixed).")
+@click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
+def align(
+    audio: Path, text: Path, kind: str, output: Path | None, sounds: bool, channel: int | None, model: str | None
+) -> None:
+    """Say when each word of TEXT, a file of plain text, is said in AUDIO; a line of the text is a segment.
+
+    Text that is not said and sound that is not in the text are left out and reported. Recordings may last for hours.
+    """
+    from asr.align import align_file
+    from asr.recognizer import find_model
+
+    aligned = align_file(find_model(model), audio, text, None if channel is None else channel - 1)
+    written = WRITERS[kind](aligned.transcript(sounds), audio.stem)
+    if output is None:
+        click.echo(written, nl=False)
+    else:
+        write_file(output, written)
+    for begin, end, words in aligned.unheard:
+        click.echo(f"not said: words {begin + 1} to {end}: {words}", err=True)
+    for start, stop in aligned.unread:
+        click.echo(f"not in the text: {start:.2f} to {stop:.2f} s", err=True)

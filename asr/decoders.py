@@ -1,0 +1,75 @@
+"""From a model directory to its decoders: lexicon, language model, grapheme-to-phone, weights and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from asr.beam import DecoderOptions
+from asr.confidence import Calibration
+from asr.decoder import Decoder
+from asr.errors import ModelError
+from asr.g2p import GraphemeToPhone
+from asr.language_model import LanguageModel
+from asr.lexicon import Lexicon
+from asr.network import Network
+
+PHONES, SPELLING = "phones", "spelling"  # heads
+LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
+FIRST = {"beam": 60, "beam_score": 10.0}  # the first reading's beam where the model's configuration does not say
+
+
+def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
+    """The decoders of the first and the second reading.
+
+    With a lexicon and a phone head they find its words, with `words.lm` guided by a language model; otherwise they
+    string the spelling head's tokens together. Raises `ModelError` for files that are damaged or do not fit.
+    """
+    directory, config = network.directory, network.config
+    lexicon, g2p, model = None, None, None
+    if PHONES in network.heads and (directory / LEXICON).is_file():
+        head = PHONES
+        lexicon, g2p = load_pronunciations(network)
+        model = LanguageModel.load(directory / LANGUAGE_MODEL) if (directory / LANGUAGE_MODEL).is_file() else None
+    elif SPELLING in network.heads:
+        head = SPELLING
+    else:
+        raise ModelError(
+            f"{directory} has neither a {LEXICON} for its phones nor a spelling head: nothing can decode it."
+        )
+    decoding, calibration = config.get("decoding", {}), config.get("calibration", {})
+    try:
+        first, second = (
+            Decoder(
+                network.heads[head],
+                lexicon,
+                model,
+                decoder_options({**narrow, **decoding.get(reading, {})}),
+                head,
+                g2p,
+                Calibration.of(calibration.get(reading, {})),
+            )
+            for reading, narrow in (("first", FIRST), ("second", {}))
+        )
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{directory} does not fit together ({error}): tune or export the model again.") from error
+    return first, second
+
+
+def load_pronunciations(network: Network) -> tuple[Lexicon | None, GraphemeToPhone | None]:
+    """What a model directory knows about how words sound in its phones, as far as it has it."""
+    lexicon_file, g2p_file = network.directory / LEXICON, network.directory / G2P
+    if PHONES not in network.heads:
+        return None, None
+    lexicon = Lexicon.load(lexicon_file) if lexicon_file.is_file() else None
+    if lexicon is not None and lexicon.tokens != network.heads[PHONES]:
+        raise ModelError(f"{lexicon_file} is made of other sounds than the network's: build the lexicon again.")
+    return lexicon, GraphemeToPhone.load(g2p_file) if g2p_file.is_file() else None
+
+
+def decoder_options(config: Mapping[str, Any]) -> DecoderOptions:
+    """Options from a model's configuration; what this version does not know is left out."""
+    return DecoderOptions(
+        **{field.name: config[field.name] for field in fields(DecoderOptions) if field.name in config}
+    )
