@@ -29,7 +29,6 @@ _SEARCHES = 8  # searches kept for other streams with the same hotwords, grammar
 _RECORDS = 20_000  # of a history before what is not needed is forgotten
 _LATTICE_FRAMES = 750  # how long a history keeps alternatives for certain
 _LEAST = -100.0  # log-probs below are taken for this
-_SURE = -0.01  # likeliest tokens above this are clear; they say nothing of how clear a word is
 _PARTIAL_WEIGHT = 0.02  # hypotheses lighter than this have no say in what is shown
 
 
@@ -274,6 +273,29 @@ class Decoder:
 
     def best(self, state: DecoderState, n: int = 1) -> list[Hypothesis]:
         """At most n readings of all frames so far, taken as the whole segment, the best first; never none."""
+        said, score, weights, total = self._final(state)
+        best = Hypothesis(self._words(said, state), score)
+        if n == 1:
+            return [best]
+        spoken = [word.text for word in best.words]
+        others = []
+        for other, probability in state.history.alternatives(weights, n):
+            words = self._words(other, state)
+            score = total + float(np.log(probability))
+            if [word.text for word in words] == spoken:
+                best = Hypothesis(best.words, score)
+            else:
+                others.append(Hypothesis(words, score))
+        return [best, *others][:n]
+
+    def evidence(self, state: DecoderState) -> list[tuple[str, Evidence]]:
+        """The words of the best reading and what their confidences are made of, for calibration."""
+        return [
+            (text, self._evidence(text, pieces, state)) for text, pieces in self._groups(self._final(state)[0], state)
+        ]
+
+    def _final(self, state: DecoderState) -> tuple[list[SaidWord], float, dict[int, float], float]:
+        """The best hypothesis's words and score, the probability of each final record, the score of all together."""
         search, beam = state.search, state.beam
         totals = self._totals(state)
         rows = np.flatnonzero(beam.position < len(self.tokens))
@@ -284,47 +306,38 @@ class Decoder:
             rows, final = np.arange(len(beam)), totals
         top = int(final.argmax())
         mass = np.exp(final - final[top])
-        whole = float(state.offset + final[top] + np.log(mass.sum()))
         weights: dict[int, float] = {}
         for record, weight in zip(beam.record[rows].tolist(), (mass / mass.sum()).tolist(), strict=True):
             weights[record] = weights.get(record, 0.0) + weight
-        first = state.history.path(int(beam.record[rows[top]]))
-        rated = state.history.with_posteriors(first, weights)
-        best = Hypothesis(self._words(rated, state), float(state.offset + final[top]))
-        if n == 1:
-            return [best]
-        spoken = [word.text for word in best.words]
-        others = []
-        for said, probability in state.history.alternatives(weights, n):
-            words = self._words(said, state)
-            score = whole + float(np.log(probability))
-            if [word.text for word in words] == spoken:
-                best = Hypothesis(best.words, score)
-            else:
-                others.append(Hypothesis(words, score))
-        return [best, *others][:n]
+        said = state.history.with_posteriors(state.history.path(int(beam.record[rows[top]])), weights)
+        score = float(state.offset + final[top])
+        return said, score, weights, score + float(np.log(mass.sum()))
 
     def _words(self, said: list[SaidWord], state: DecoderState) -> tuple[DecodedWord, ...]:
-        lexicon = state.search.lexicon
-        pieces = [(lexicon.word(one.word), one) for one in said]
-        if self.lexicon is None and not state.settings.grammar and any(WORD_START in token for token in self.tokens):
-            return self._spelled(pieces, state)
-        words: list[DecodedWord] = []
-        for text, one in pieces:
-            if text == UNKNOWN and words and words[-1].text == UNKNOWN:
-                words[-1] = replace(words[-1], end_frame=one.end + 1)
-                continue
-            words.append(self._word(text, [one], state))
+        words = []
+        for text, pieces in self._groups(said, state):
+            confidence = self.calibration.confidence(self._evidence(text, pieces, state))
+            words.append(DecodedWord(text, pieces[0].start, pieces[-1].end + 1, confidence))
         return self._timed(words, state.frames)
 
-    def _spelled(self, pieces: list[tuple[str, SaidWord]], state: DecoderState) -> tuple[DecodedWord, ...]:
-        """Words from subwords: each begins where a token says so."""
+    def _groups(self, said: list[SaidWord], state: DecoderState) -> list[tuple[str, list[SaidWord]]]:
+        """Words of the output and what they are made of: a word of the lexicon, spelling tokens, or unknown sounds."""
+        spelled = (
+            self.lexicon is None and not state.settings.grammar and any(WORD_START in token for token in self.tokens)
+        )
         groups: list[tuple[str, list[SaidWord]]] = []
-        for text, one in pieces:
-            if text.startswith(WORD_START) or not groups:
-                groups.append(("", []))
-            groups[-1] = (groups[-1][0] + text.replace(WORD_START, ""), [*groups[-1][1], one])
-        return self._timed([self._word(text, ones, state) for text, ones in groups if text], state.frames)
+        for one in said:
+            text = state.search.lexicon.word(one.word)
+            if spelled and groups and not text.startswith(WORD_START):
+                groups[-1] = (groups[-1][0] + text, [*groups[-1][1], one])
+            elif text == UNKNOWN and groups and groups[-1][0] == UNKNOWN:
+                groups[-1][1].append(one)
+            else:
+                groups.append((text, [one]))
+        if not spelled:
+            return groups
+        words = [(text.replace(WORD_START, ""), pieces) for text, pieces in groups]
+        return [(text, pieces) for text, pieces in words if text]
 
     def _timed(self, words: list[DecodedWord], frames: int) -> tuple[DecodedWord, ...]:
         """Times with the head's constant delays taken out; words do not overlap."""
@@ -338,17 +351,11 @@ class Decoder:
             timed.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
         return tuple(timed)
 
-    def _word(self, text: str, pieces: list[SaidWord], state: DecoderState) -> DecodedWord:
-        evidence = self.evidence(text, pieces, state)
-        return DecodedWord(text, pieces[0].start, pieces[-1].end + 1, self.calibration.confidence(evidence))
-
-    def evidence(self, text: str, pieces: list[SaidWord], state: DecoderState) -> Evidence:
-        """What the search knows about a word, made of one lexicon word or of several spelling tokens."""
+    def _evidence(self, text: str, pieces: list[SaidWord], state: DecoderState) -> Evidence:
         heard = state.clarity[pieces[0].start : pieces[-1].end + 1] or [0.0]
-        worked = [clear for clear in heard if clear < _SURE] or [0.0]
         return Evidence(
             posterior=min(piece.posterior for piece in pieces),
-            clarity=sum(worked) / len(heard),
+            clarity=sum(heard) / len(heard),
             haze=min(heard),
             letters=max(1, len(text)),
         )
