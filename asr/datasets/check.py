@@ -31,7 +31,9 @@ class Limits:
     edge_seconds: float = 3.0  # of pause before or after the speech
     clipped_share: float = 0.001  # of the samples at full scale
     full_scale: float = 0.997
-    pace_deviations: float = 5.0  # of log(seconds per character), in median absolute deviations scaled to sigmas
+    # Of log(seconds per character, pauses left out), in sigmas from the median absolute deviation. With 30 texts of the
+    # validation set exchanged, it finds 51 % of them in LibriSpeech and flags 0.4 % of the rest; Common Voice: 10, 0 %.
+    pace_deviations: float = 3.5
     pace_clips: int = 30  # so many make a median that means something
 
 
@@ -87,8 +89,8 @@ class Clip:
 
     @property
     def pace(self) -> float:
-        """Seconds per character."""
-        return self.seconds / self.letters if self.letters else math.nan
+        """Seconds per character, pauses left out."""
+        return self.seconds * (1 - self.pause_share) / self.letters if self.letters else math.nan
 
     @property
     def badness(self) -> tuple[int, int]:

@@ -21,7 +21,7 @@ def write_report(path: Path, clips: Sequence[Clip], worst: int = 200) -> None:
         _found(clips),
         "<h2>How the corpus is spread</h2>",
         histogram([clip.seconds for clip in clips], "Duration", "s"),
-        histogram([clip.pace for clip in clips], "Seconds per character", "s"),
+        histogram([clip.pace for clip in clips], "Seconds per character, without pauses", "s"),
         histogram([clip.level_db for clip in clips], "Level of the loudest frames", "dB"),
         histogram([100 * clip.pause_share for clip in clips], "Pauses", "% of the clip"),
         histogram([len((clip.spoken or "").split()) for clip in clips], "Words in a clip", "words"),
