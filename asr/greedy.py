@@ -1,7 +1,6 @@
 """Decoding without lexicon or language model: the best token of every frame of the spelling head.
 
-What a decoder is to a stream is said here too: `start`, `step`, `best` (see `Decoder`). The stream and its tests know
-no more than this.
+What a decoder is to a stream is said here too, see `Decoder`; the stream knows no more of it.
 """
 
 from __future__ import annotations
@@ -9,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.errors import AsrError
+from asr.errors import AsrError, StreamError
 from asr.network import BLANK, WORD_START
 
 Floats = NDArray[np.float32]
-S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,17 @@ class Hypothesis:
     score: float  # natural log
 
 
+class StoredState(Protocol):
+    """A decoder's state over the frames of a segment."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The state as plain arrays for `Decoder.restore`."""
+        ...
+
+
+S = TypeVar("S", bound=StoredState)
+
+
 class Decoder(Protocol[S]):
     """Log-probs of one head to words. Immutable; whatever a segment needs is in a state of type S.
 
@@ -45,8 +54,16 @@ class Decoder(Protocol[S]):
 
     head: str  # the head whose log-probs `step` wants
 
-    def start(self, hotwords: Mapping[str, float] | None = None, grammar: Sequence[str] | None = None) -> S:
-        """The state before the first frame of a segment. Raises `AsrError` for what the decoder cannot use."""
+    def start(
+        self,
+        hotwords: Mapping[str, float] | None = None,
+        grammar: Sequence[str] | None = None,
+        words: Sequence[str] = (),
+    ) -> S:
+        """The state before the first frame of a segment; `words` are new to the decoder.
+
+        Raises `AsrError` for what the decoder cannot use.
+        """
         ...
 
     def step(self, state: S, log_probs: Floats) -> S:
@@ -54,7 +71,15 @@ class Decoder(Protocol[S]):
         ...
 
     def best(self, state: S, n: int = 1) -> list[Hypothesis]:
-        """At most n readings of all frames so far, the best first; never none."""
+        """At most n readings of all frames so far, taken as the whole segment, the best first; never none."""
+        ...
+
+    def partial(self, state: S) -> tuple[DecodedWord, ...]:
+        """What may be shown of a segment that goes on: completed words."""
+        ...
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> S:
+        """The state that `to_arrays` gave. Raises `StreamError` for a damaged one."""
         ...
 
 
@@ -74,18 +99,31 @@ class GreedyState:
     frames: int = 0
     score: float = 0.0
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            "tokens": np.array([self.tokens, self.starts, self.ends], np.int64),
+            "scores": np.array([*self.log_probs, self.score], np.float64),
+            "counts": np.array([self.last, self.frames], np.int64),
+        }
+
 
 class Greedy:
     """Best path (Graves et al., 2006): the likeliest token of every frame, repetitions and blanks taken out."""
 
     head = "spelling"
+    complete_frames = 6  # of silence, after which the last word is shown as complete
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.tokens = tuple(tokens)
 
-    def start(self, hotwords: Mapping[str, float] | None = None, grammar: Sequence[str] | None = None) -> GreedyState:
-        if hotwords or grammar is not None:
-            raise AsrError("Hotwords and grammars need a model with a lexicon (words.lexicon); this one has none.")
+    def start(
+        self,
+        hotwords: Mapping[str, float] | None = None,
+        grammar: Sequence[str] | None = None,
+        words: Sequence[str] = (),
+    ) -> GreedyState:
+        if hotwords or grammar is not None or words:
+            raise AsrError("Greedy decoding knows no hotwords, grammars or new words.")
         return GreedyState([], [], [], [])
 
     def step(self, state: GreedyState, log_probs: Floats) -> GreedyState:
@@ -115,3 +153,18 @@ class Greedy:
                 confidence = float(np.exp(np.mean(state.log_probs[begin:end])))
                 words.append(DecodedWord(text, state.starts[begin], state.ends[end - 1], confidence))
         return [Hypothesis(tuple(words), state.score)]
+
+    def partial(self, state: GreedyState) -> tuple[DecodedWord, ...]:
+        words = self.best(state)[0].words
+        return words[:-1] if words and words[-1].end_frame > state.frames - self.complete_frames else words
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> GreedyState:
+        try:
+            tokens, starts, ends = (row.tolist() for row in arrays["tokens"])
+            *log_probs, score = arrays["scores"].tolist()
+            last, frames = arrays["counts"].tolist()
+            if len(tokens) != len(log_probs) or not all(0 <= token < len(self.tokens) for token in tokens):
+                raise ValueError("lengths")
+        except (KeyError, ValueError, TypeError) as error:
+            raise StreamError("This decoder state is damaged: start a new stream.") from error
+        return GreedyState(tokens, starts, ends, log_probs, last, frames, score)

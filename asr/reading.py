@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -61,6 +61,19 @@ class Model:
         )
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a user told a stream to expect."""
+
+    hotwords: Mapping[str, float] = field(default_factory=dict)  # words and phrases with their bonus
+    grammar: tuple[str, ...] | None = None  # nothing but these phrases
+    words: tuple[str, ...] = ()  # that the lexicon may not have
+
+    def start(self, decoder: Decoder[Any]) -> Any:
+        """The decoder's state before a segment. Raises `AsrError` for what it cannot use."""
+        return decoder.start(self.hotwords, self.grammar, self.words)
+
+
 @dataclass
 class Ended:
     """A segment whose end is decided, its words not yet."""
@@ -69,8 +82,7 @@ class Ended:
     hidden: Floats  # [frames, width]
     log_probs: Floats  # [frames, tokens] of the first reading, the head that its decoder reads
     ended_by: EndedBy
-    hotwords: Mapping[str, float] | None = None
-    grammar: Sequence[str] | None = None
+    wanted: Wanted
     decided: tuple[Word, ...] | None = None  # there is no second reading: the words of the first
     shown: tuple[Word, ...] | None = None  # the first reading's words, once somebody has asked for them
 
@@ -135,7 +147,7 @@ class Reader:
         else:
             decoder = model.second_decoder
             log_probs = model.network.second(ended.hidden)[decoder.head]
-            state = decoder.step(decoder.start(ended.hotwords, ended.grammar), log_probs)
+            state = decoder.step(ended.wanted.start(decoder), log_probs)
             words = model.words(decoder.best(state)[0].words, ended.first_frame)
         if model.tagger is not None and words:
             end = (ended.first_frame + len(ended.log_probs)) * model.network.frame_seconds

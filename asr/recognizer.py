@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
@@ -15,7 +16,7 @@ from asr.endpoint import Endpoint, endpoint_options
 from asr.errors import AudioError, ModelError
 from asr.greedy import Greedy
 from asr.network import Network
-from asr.reading import Model, SecondReading
+from asr.reading import Model, SecondReading, Wanted
 from asr.results import Segment, Transcript
 from asr.stream import Options, Stream
 
@@ -62,21 +63,23 @@ class Recognizer:
         self,
         *,
         hotwords: Mapping[str, float] | None = None,
-        grammar: Sequence[str] | None = None,
+        grammar: str | Sequence[str] | None = None,
+        words: Sequence[str] = (),
         endpoint: str | Endpoint = "normal",
         step_seconds: float = 0.08,
         second_reading: SecondReading | None = "background",
     ) -> Stream:
         """A stream for one speaker or microphone.
 
-        `step_seconds` is a whole number of network frames. The second reading makes segments final: off the audio
-        path ("background"), within `feed` ("inline"), or not at all (None: the first reading decides). `endpoint` is
-        a preset ("fast", "normal", "patient") or an `Endpoint`.
+        `hotwords` are words and phrases to expect, with their bonus; `grammar` the only phrases that may be said (a
+        list, or one string with | between them); `words` what the lexicon may lack. `endpoint` is a preset ("fast",
+        "normal", "patient") or an `Endpoint`. `step_seconds` is a whole number of network frames. The second reading
+        makes segments final: off the audio path ("background"), within `feed` ("inline"), or not at all (None: the
+        first reading decides). Raises `AsrError` for what the model cannot do.
         """
-        options = Options(
-            step_seconds, second_reading, endpoint_options(endpoint), None if grammar is None else tuple(grammar)
-        )
-        return Stream(self._model, options, hotwords)
+        phrases = grammar.split("|") if isinstance(grammar, str) else grammar
+        wanted = Wanted(dict(hotwords or {}), None if phrases is None else tuple(phrases), tuple(words))
+        return Stream(self._model, Options(step_seconds, second_reading, endpoint_options(endpoint)), wanted)
 
     def restore(self, snapshot: bytes) -> Stream:
         """The stream whose `save` gave `snapshot`. Raises `StreamError` for another model's or a damaged one."""
@@ -89,23 +92,24 @@ class Recognizer:
         rate: int | None = None,
         channel: int | Literal["separate"] | None = None,
         hotwords: Mapping[str, float] | None = None,
+        grammar: str | Sequence[str] | None = None,
+        words: Sequence[str] = (),
         endpoint: str | Endpoint = "normal",
     ) -> Transcript:
         """A whole recording: a file, an open `Audio`, or samples [n] or [n, channels] at `rate` Hz.
 
         Channels are mixed, one is picked (from 0), or each is transcribed by itself ("separate": the segments of all,
-        in the order of time, say which). Raises `AudioError`.
+        in the order of time, say which). The other options are those of `stream`. Raises `AudioError`.
         """
+        new_stream = partial(self._file_stream, hotwords, grammar, words, endpoint)
         if isinstance(audio, np.ndarray):
             if rate is None:
                 raise AudioError("Samples need their rate: transcribe(samples, rate=16000).")
-            seconds = len(audio) / rate
-            reading = self._read(
-                iter([audio]), rate, audio.shape[1] if audio.ndim == 2 else 1, channel, hotwords, endpoint
-            )
-            return make_transcript(list(reading), seconds, self.model)
+            channels = audio.shape[1] if audio.ndim == 2 else 1
+            segments = list(read_segments(iter([audio]), rate, channels, channel, new_stream))
+            return make_transcript(segments, len(audio) / rate, self.model)
         with audio if isinstance(audio, Audio) else Audio(audio) as source:
-            segments = list(self.segments(source, channel=channel, hotwords=hotwords, endpoint=endpoint))
+            segments = list(read_segments(source.blocks(), source.rate, source.channels, channel, new_stream))
             return make_transcript(segments, source.position, self.model)
 
     def segments(
@@ -114,54 +118,66 @@ class Recognizer:
         *,
         channel: int | Literal["separate"] | None = None,
         hotwords: Mapping[str, float] | None = None,
+        grammar: str | Sequence[str] | None = None,
+        words: Sequence[str] = (),
         endpoint: str | Endpoint = "normal",
         heard: Callable[[float], None] | None = None,
     ) -> Iterator[Segment]:
-        """The segments of an open recording, each as soon as it is final.
+        """The segments of an open recording, each as soon as it is final; options as in `transcribe`.
 
         `heard` is called with the seconds of sound that have been read, about once a second of sound. Where the
         recording is damaged, the segments up to there come before the `AudioError`.
         """
-        return self._read(audio.blocks(), audio.rate, audio.channels, channel, hotwords, endpoint, heard)
+        new_stream = partial(self._file_stream, hotwords, grammar, words, endpoint)
+        return read_segments(audio.blocks(), audio.rate, audio.channels, channel, new_stream, heard)
 
-    def _read(
+    def _file_stream(
         self,
-        blocks: Iterator[NDArray[np.generic]],
-        rate: int,
-        channels: int,
-        channel: int | Literal["separate"] | None,
         hotwords: Mapping[str, float] | None,
+        grammar: str | Sequence[str] | None,
+        words: Sequence[str],
         endpoint: str | Endpoint,
-        heard: Callable[[float], None] | None = None,
-    ) -> Iterator[Segment]:
-        if isinstance(channel, int) and not 0 <= channel < channels:
-            raise AudioError(f"There is no channel {channel + 1}: the recording has {channels}.")
-        picks: list[int | None] = list(range(channels)) if channel == "separate" else [channel]
-        labels = range(channels) if channel == "separate" else [None]
+    ) -> Stream:
+        return self.stream(
+            hotwords=hotwords,
+            grammar=grammar,
+            words=words,
+            endpoint=endpoint,
+            step_seconds=FILE_STEP_SECONDS,
+            second_reading="inline",
+        )
 
-        def new() -> Stream:
-            return self.stream(
-                hotwords=hotwords, endpoint=endpoint, step_seconds=FILE_STEP_SECONDS, second_reading="inline"
-            )
 
-        streams = [new() for _ in picks]
-        frames, damage = 0, None
-        while True:
-            try:
-                block = next(blocks, None)
-            except AudioError as error:
-                block, damage = None, error
-            if block is None:
-                break
-            for stream, pick, label in zip(streams, picks, labels, strict=True):
-                yield from (replace(segment, channel=label) for segment in stream.feed(block, rate, pick))
-            frames += len(block)
-            if heard:
-                heard(frames / rate)
-        for stream, label in zip(streams, labels, strict=True):
-            yield from (replace(segment, channel=label) for segment in stream.finish())
-        if damage:
-            raise damage
+def read_segments(
+    blocks: Iterator[NDArray[np.generic]],
+    rate: int,
+    channels: int,
+    channel: int | Literal["separate"] | None,
+    new_stream: Callable[[], Stream],
+    heard: Callable[[float], None] | None = None,
+) -> Iterator[Segment]:
+    """The segments of a recording's blocks; see `Recognizer.segments`."""
+    if isinstance(channel, int) and not 0 <= channel < channels:
+        raise AudioError(f"There is no channel {channel + 1}: the recording has {channels}.")
+    picks = list(range(channels)) if channel == "separate" else [channel]
+    streams = [(new_stream(), pick, pick if channel == "separate" else None) for pick in picks]
+    frames, damage = 0, None
+    while True:
+        try:
+            block = next(blocks, None)
+        except AudioError as error:
+            block, damage = None, error
+        if block is None:
+            break
+        for stream, pick, label in streams:
+            yield from (replace(segment, channel=label) for segment in stream.feed(block, rate, pick))
+        frames += len(block)
+        if heard:
+            heard(frames / rate)
+    for stream, _, label in streams:
+        yield from (replace(segment, channel=label) for segment in stream.finish())
+    if damage:
+        raise damage
 
 
 def make_transcript(segments: Sequence[Segment], duration: float, model: str) -> Transcript:

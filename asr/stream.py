@@ -19,13 +19,12 @@ from asr.endpoint import SILENT_DB, Detector, EndedBy, Endpoint, Rule, levels
 from asr.errors import StreamError
 from asr.greedy import collapse
 from asr.network import BLANK, State
-from asr.reading import Ended, Model, Read, Reader, SecondReading, make_segment
+from asr.reading import Ended, Model, Read, Reader, SecondReading, Wanted, make_segment
 from asr.results import Segment, Word
 from asr.snapshot import pack, unpack
 
 Floats = NDArray[np.float32]
 
-COMPLETE_SECONDS = 0.24  # silence after which the last word of the running segment counts as complete
 OVERHANG_FRAMES = 8  # how long after a cut the first reading may still come to what the final text already has
 PIECE_SECONDS = 10  # longer blocks are taken in pieces, so that they cost no more memory than they bring
 
@@ -37,7 +36,6 @@ class Options:
     step_seconds: float = 0.08  # a whole number of network frames: short for live sound, about 1 s for files
     second_reading: SecondReading | None = "background"  # None: the first reading decides
     endpoint: Endpoint = field(default_factory=Endpoint)
-    grammar: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -115,15 +113,15 @@ class Running:
 class Stream:
     """Made by `Recognizer.stream` and `Recognizer.restore`. Used by one thread at a time."""
 
-    def __init__(self, model: Model, options: Options, hotwords: Mapping[str, float] | None = None) -> None:
+    def __init__(self, model: Model, options: Options, wanted: Wanted | None = None) -> None:
         network = model.network
         frames = options.step_seconds / network.frame_seconds
         if not 1 <= round(frames) <= 1000 or abs(frames - round(frames)) > 1e-6:
             raise StreamError(f"A step must be a multiple of {network.frame_seconds:g} s, not {options.step_seconds}.")
         self._model = model
         self._options = options
-        self._hotwords = dict(hotwords or {})
-        model.first_decoder.start(self._hotwords, options.grammar)  # refuses what it cannot use
+        self._wanted = wanted or Wanted()
+        self._wanted.start(model.first_decoder)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
         self._running = Running(
@@ -182,27 +180,25 @@ class Stream:
         for ended in self._reader.waiting:
             if ended.shown is None:
                 decoder = self._model.first_decoder
-                state = decoder.step(decoder.start(ended.hotwords, ended.grammar), ended.log_probs)
+                state = decoder.step(ended.wanted.start(decoder), ended.log_probs)
                 ended.shown = self._model.words(decoder.best(state)[0].words, ended.first_frame)
             words += ended.shown
         running = self._running
         if len(running):
-            found = self._model.first_decoder.best(self._decode(running, len(running)))[0].words
-            complete = len(running) - COMPLETE_SECONDS / self._model.network.frame_seconds
-            if found and found[-1].end_frame > complete:
-                found = found[:-1]
+            found = self._model.first_decoder.partial(self._decode(running, len(running)))
             words += self._model.words(found, running.first_output - self._model.network.look_ahead_frames)
         return make_segment(self._next_id, tuple(words), final=False)
 
     @property
     def hotwords(self) -> dict[str, float]:
         """Words and phrases with their bonus. Setting them takes effect with the next block, on text not yet final."""
-        return dict(self._hotwords)
+        return dict(self._wanted.hotwords)
 
     @hotwords.setter
     def hotwords(self, hotwords: Mapping[str, float] | None) -> None:
-        self._model.first_decoder.start(dict(hotwords or {}), self._options.grammar)
-        self._hotwords = dict(hotwords or {})
+        wanted = dataclasses.replace(self._wanted, hotwords=dict(hotwords or {}))
+        wanted.start(self._model.first_decoder)  # refuses what it cannot use
+        self._wanted = wanted
         self._running.decoding, self._running.decoded = None, 0
 
     # Ending
@@ -253,14 +249,19 @@ class Stream:
             "fingerprint": self._model.network.fingerprint,
             "model": self._model.network.name,
             "options": dataclasses.asdict(self._options),
-            "hotwords": self._hotwords,
+            "wanted": dataclasses.asdict(self._wanted),
             "rate": self._resampler.rate if self._resampler else None,
             "next_id": self._next_id,
             "context": [dataclasses.astuple(word) for word in self._reader.context],
             "outputs": running.outputs,
             "overhang": dataclasses.asdict(running.overhang),
             "waiting": [
-                {"first_frame": ended.first_frame, "ended_by": ended.ended_by, "hotwords": ended.hotwords}
+                {
+                    "first_frame": ended.first_frame,
+                    "ended_by": ended.ended_by,
+                    "wanted": dataclasses.asdict(ended.wanted),
+                    "decided": None if ended.decided is None else [dataclasses.astuple(w) for w in ended.decided],
+                }
                 for ended in self._reader.waiting
             ],
         }
@@ -271,6 +272,9 @@ class Stream:
             "hidden": rows(running.hidden),
             "log_probs": rows(running.log_probs),
         }
+        if running.decoding is not None:
+            header["decoded"] = running.decoded
+            arrays |= {f"decoding.{name}": array for name, array in running.decoding.to_arrays().items()}
         if self._resampler:
             arrays["resampler"] = self._resampler.samples
         arrays |= {f"state.{name}": array for name, array in running.state.items()}
@@ -280,11 +284,7 @@ class Stream:
 
     @classmethod
     def restored(cls, model: Model, snapshot: bytes) -> Stream:
-        """The stream that `save` was called on. Raises `StreamError` for another model's or a damaged snapshot.
-
-        The beam is no part of a snapshot: what was decoded of the running segment is decoded again when it is needed,
-        from the same log-probs to the same words.
-        """
+        """The stream that `save` was called on. Raises `StreamError` for another model's or a damaged snapshot."""
         header, arrays = unpack(snapshot)
         if header.get("fingerprint") != model.network.fingerprint:
             raise StreamError(f"This snapshot was made with {header.get('model')}, another model than this one.")
@@ -308,8 +308,7 @@ class Stream:
 
         options = dict(header["options"])
         options["endpoint"] = Endpoint(**options["endpoint"])
-        options["grammar"] = None if options["grammar"] is None else tuple(options["grammar"])
-        stream = cls(model, Options(**options), header["hotwords"])
+        stream = cls(model, Options(**options), wanted_from(header["wanted"]))
         if header["rate"] is not None:
             stream._resampler = Resampler(int(header["rate"]), SAMPLE_RATE, stream._options.step_seconds)
             stream._resampler.samples = take("resampler", -1)
@@ -325,14 +324,20 @@ class Stream:
         if len(running.detector):
             running.hidden = list(take("hidden", len(running.detector), width))
             running.log_probs = list(take("log_probs", len(running.detector), tokens))
+        if "decoded" in header:
+            prefix = "decoding."
+            stored = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            running.decoding, running.decoded = model.first_decoder.restore(stored), int(header["decoded"])
         context = tuple(Word(*fields) for fields in header["context"])
         stream._reader = Reader(model, stream._options.second_reading, context)
         for i, about in enumerate(header["waiting"]):
             log_probs = take(f"waiting.{i}.log_probs", -1, tokens)
             hidden = take(f"waiting.{i}.hidden", len(log_probs), width)
-            grammar = stream._options.grammar
-            first_frame, ended_by = int(about["first_frame"]), about["ended_by"]
-            stream._reader.submit(Ended(first_frame, hidden, log_probs, ended_by, about["hotwords"], grammar))
+            wanted = wanted_from(about["wanted"])
+            ended = Ended(int(about["first_frame"]), hidden, log_probs, about["ended_by"], wanted)
+            if about["decided"] is not None:
+                ended.decided = tuple(Word(*fields) for fields in about["decided"])
+            stream._reader.submit(ended)
         return stream
 
     # Inside
@@ -376,12 +381,11 @@ class Stream:
             return False
         first = running.detector.first
         sound = running.first_output - self._model.network.look_ahead_frames
-        ended = Ended(sound + first, rows(running.hidden[first:stop]), rows(running.log_probs[first:stop]), ended_by)
+        hidden, log_probs = rows(running.hidden[first:stop]), rows(running.log_probs[first:stop])
+        ended = Ended(sound + first, hidden, log_probs, ended_by, self._wanted)
         if self._options.second_reading is None:
             hypothesis = self._model.first_decoder.best(self._decode(running, stop))[0]
             ended.decided = self._model.words(hypothesis.words, sound)
-        else:
-            ended.hotwords, ended.grammar = dict(self._hotwords), self._options.grammar
         self._reader.submit(ended)
         return True
 
@@ -389,7 +393,7 @@ class Stream:
         """The first decoder's state over the segment's first frames, from where it stands if that is possible."""
         decoder = self._model.first_decoder
         if running.decoding is None or running.decoded > frames:
-            running.decoding, running.decoded = decoder.start(self._hotwords, self._options.grammar), 0
+            running.decoding, running.decoded = self._wanted.start(decoder), 0
         if running.decoded < frames:
             running.decoding = decoder.step(running.decoding, rows(running.log_probs[running.decoded : frames]))
             running.decoded = frames
@@ -417,6 +421,11 @@ class Stream:
     def _refuse_if_finished(self) -> None:
         if self._finished:
             raise StreamError("This stream is finished: make a new one from the recognizer.")
+
+
+def wanted_from(stored: Mapping[str, Any]) -> Wanted:
+    grammar = stored["grammar"]
+    return Wanted(dict(stored["hotwords"]), None if grammar is None else tuple(grammar), tuple(stored["words"]))
 
 
 def rows(frames: Sequence[Floats]) -> Floats:

@@ -64,7 +64,25 @@ def test_steps_do_not_matter(path: list[int], cuts: list[int]) -> None:
 
 
 def test_hotwords_are_refused_not_ignored() -> None:
-    with pytest.raises(AsrError, match="lexicon"):
-        Greedy(TOKENS).start({"hochreiter": 6.0})
-    with pytest.raises(AsrError, match="lexicon"):
-        Greedy(TOKENS).start(grammar=["yes", "no"])
+    for wanted in ({"hotwords": {"hochreiter": 6.0}}, {"grammar": ["yes", "no"]}, {"words": ["gui"]}):
+        with pytest.raises(AsrError, match="knows no hotwords"):
+            Greedy(TOKENS).start(**wanted)  # type: ignore[arg-type]
+
+
+def test_completed_words() -> None:
+    decoder = Greedy(TOKENS)
+    state = decoder.step(decoder.start(), log_probs([0, 1, 2, 0, 3, 0, 0]))
+    assert [word.text for word in decoder.partial(state)] == ["carry"]
+    state = decoder.step(state, log_probs([0] * 4))
+    assert [word.text for word in decoder.partial(state)] == ["carry", "a"]
+
+
+@given(path=st.lists(st.integers(0, 4), max_size=20), cut=st.integers(0, 20))
+def test_a_stored_state_goes_on(path: list[int], cut: int) -> None:
+    decoder = Greedy(TOKENS)
+    state = decoder.step(decoder.start(), log_probs(path[:cut]))
+    restored = decoder.step(decoder.restore(state.to_arrays()), log_probs(path[cut:]))
+    assert decoder.best(restored) == [decode(log_probs(path))]
+    for name, array in state.to_arrays().items():
+        with pytest.raises(AsrError, match="damaged"):
+            decoder.restore(state.to_arrays() | {name: array[:-1]})

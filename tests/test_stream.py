@@ -105,7 +105,7 @@ class HeldBack(Greedy):
     tokens: tuple[str, ...]
     go: threading.Event = field(default_factory=threading.Event)
 
-    def start(self, hotwords: object = None, grammar: object = None) -> GreedyState:
+    def start(self, hotwords: object = None, grammar: object = None, words: object = None) -> GreedyState:
         self.go.wait()
         return super().start()
 
@@ -448,9 +448,9 @@ def test_a_step_is_whole_frames(tiny: Recognizer, seconds: float) -> None:
 
 
 def test_hotwords_that_the_model_cannot_use_are_refused(tiny: Recognizer) -> None:
-    with pytest.raises(AsrError, match="lexicon"):
+    with pytest.raises(AsrError, match="hotwords"):
         tiny.stream(hotwords={"hochreiter": 6.0})
     stream = tiny.stream()
-    with pytest.raises(AsrError, match="lexicon"):
+    with pytest.raises(AsrError, match="hotwords"):
         stream.hotwords = {"schmidhuber": 6.0}
     assert stream.hotwords == {}
