@@ -16,7 +16,9 @@ import click
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Another value for a setting; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run folder.")
 @click.option("--dry-run", is_flag=True, help="Check the data, try the largest batch, and stop.")
-def train(recipe: Path, data: Path, folder: Path | None, overrides: tuple[str, ...], resume: bool, dry_run: bool) -> None:
+def train(
+    recipe: Path, data: Path, folder: Path | None, overrides: tuple[str, ...], resume: bool, dry_run: bool
+) -> None:
     """Train the network that RECIPE describes, e.g. recipes/english_small.py."""
     try:
         from asr.training.run import train_recipe

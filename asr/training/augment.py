@@ -81,8 +81,8 @@ def reverberate(speech: Samples, room: Samples) -> Samples:
     size = 1 << (len(speech) + len(room) - 2).bit_length()
     heard = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(room, size), size)
     direct = int(np.abs(room).argmax())
-    heard = heard[direct : direct + len(speech)].astype(np.float32)
-    return heard * np.float32(level(speech) / max(level(heard), 1e-9))
+    early: Samples = heard[direct : direct + len(speech)].astype(np.float32)
+    return early * np.float32(level(speech) / max(level(early), 1e-9))
 
 
 def mix(speech: Samples, noise: Samples, decibels: float) -> Samples:

@@ -88,6 +88,11 @@ def build_cache(
     return AudioCache(path), failed
 
 
+def as_floats(samples: Samples) -> npt.NDArray[np.float32]:
+    """Samples in [-1, 1]."""
+    return samples.astype(np.float32) * np.float32(1 / 32768)
+
+
 def _decode(file: Path) -> Samples | str:
     try:
         samples = read_audio(file, rate=RATE)

@@ -90,7 +90,9 @@ def read_corpus(
     return corpus
 
 
-def plan_epoch(durations: Sequence[float], shares: Sequence[float], mixture: Mixture, seed: int, epoch: int) -> list[list[Example]]:
+def plan_epoch(
+    durations: Sequence[float], shares: Sequence[float], mixture: Mixture, seed: int, epoch: int
+) -> list[list[Example]]:
     """The batches of an epoch, a function of the seed and the epoch: of like length, the first epoch short to long."""
     choice = random.Random(hash((seed, epoch)))
     present = [number for number, share in enumerate(shares) if share >= 1 or choice.random() < share]

@@ -153,7 +153,9 @@ class Trainer(Generic[Item, Batch]):
                 for batch in self._loaded(batches[self.position.batch : last], epoch):
                     started = time.monotonic()
                     rate = learning_rate(
-                        self.options, self.position.step, (epoch + self.position.batch / len(batches)) / self.options.epochs
+                        self.options,
+                        self.position.step,
+                        (epoch + self.position.batch / len(batches)) / self.options.epochs,
                     )
                     parts = self._step(batch, rate)
                     self.position.batch += 1
@@ -241,8 +243,9 @@ class Trainer(Generic[Item, Batch]):
         live = {name: value.detach().clone() for name, value in self.task.network.state_dict().items()}
         self.task.network.load_state_dict(self.averaged)
         self.task.network.eval()
-        with torch.inference_mode(), torch.autocast(
-            self.options.device.split(":")[0], torch.bfloat16, enabled=self.options.half_precision
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.options.device.split(":")[0], torch.bfloat16, enabled=self.options.half_precision),
         ):
             figures = self.task.validate()
         first = next(iter(figures.values()))

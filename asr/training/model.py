@@ -45,8 +45,8 @@ def make_cell(cell: Cell, inputs: int, width: int) -> nn.Module:
         return nn.RNN(inputs, width, batch_first=True)
     lstm = nn.LSTM(inputs, width, batch_first=True)
     with torch.no_grad():
-        lstm.bias_ih_l0[width : 2 * width] = 1.0  # gates stand in the order input, forget, cell, output
-        lstm.bias_hh_l0.zero_()
+        lstm.get_parameter("bias_ih_l0")[width : 2 * width] = 1.0  # the gates' order: input, forget, cell, output
+        lstm.get_parameter("bias_hh_l0").zero_()
     return lstm
 
 
@@ -77,6 +77,9 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
 class Streaming(nn.Module):
     """The first reading's layers: log-mel frames and a state in, hidden states and the next state out."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -103,6 +106,7 @@ class Streaming(nn.Module):
         """
         x = features.reshape(features.shape[0], -1, self.shape.stack * self.shape.bands)
         ends: list[State] = []
+        hidden: Tensor | None = None
         for layer, (cell, norm) in enumerate(zip(self.cells, self.norms, strict=True)):
             # A layer adds to what the layers below found (residual connection), and reads it normalized.
             start = tuple(part[layer : layer + 1].contiguous() for part in state)
@@ -114,7 +118,7 @@ class Streaming(nn.Module):
             else:
                 y, end = cell(x)
             ends.append(end)
-            hidden = self.dropout(y) if layer == 0 else hidden + self.dropout(y)
+            hidden = self.dropout(y) if hidden is None else hidden + self.dropout(y)
             x = norm(hidden)
         return x, tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
 
@@ -134,11 +138,12 @@ class Second(nn.Module):
     def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[batch, frames, streaming width] -> [batch, frames, 2 * second width]; `lengths` in frames, if padded."""
         x = hidden
+        total: Tensor | None = None
         for layer, norm in enumerate(self.norms):
             ahead, _ = self.forwards[layer](x)
             back, _ = self.backwards[layer](reverse(x, lengths))
             y = self.dropout(torch.cat([ahead, reverse(back, lengths)], dim=-1))
-            total = y if layer == 0 else total + y
+            total = y if total is None else total + y
             x = norm(total)
         return x
 
@@ -152,7 +157,9 @@ class AcousticModel(nn.Module):
         self.streaming = Streaming(shape)
         self.second = Second(shape)
         self.first_heads = nn.ModuleDict({name: nn.Linear(shape.streaming_width, size) for name, size in heads.items()})
-        self.second_heads = nn.ModuleDict({name: nn.Linear(2 * shape.second_width, size) for name, size in heads.items()})
+        self.second_heads = nn.ModuleDict(
+            {name: nn.Linear(2 * shape.second_width, size) for name, size in heads.items()}
+        )
 
     def forward(
         self, features: Tensor, lengths: Tensor, state: State

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.training import corpus as corpora
-from asr.training.augment import Acoustics, Augmentation
-from asr.training.cache import AudioCache, build_cache
+from asr.training.augment import Acoustics, Augmentation, Samples
+from asr.training.cache import AudioCache, as_floats, build_cache
 from asr.training.corpus import Dropped, Example, Mixture, Spoken
 from asr.training.features import FrontEnd, log_mel
 from asr.training.g2p import G2p, G2pShape, pronounce
 from asr.training.loop import Loss, Options, read_checkpoint
 from asr.training.model import AcousticModel, Shape
-from asr.training.units import BLANK, PHONES, Pronunciation, Subwords, learn_subwords, read_dictionary
+from asr.training.units import BLANK, PHONES, Pronunciation, learn_subwords, read_dictionary
 
 MEMORY_SLOTS = 64
 
@@ -73,7 +74,9 @@ class Targets:
         self._said: dict[str, Pronunciation] = {}
         if recipe.dictionary:
             self.heads["phones"] = (BLANK, *PHONES)
-            self._said = pronunciations(sorted({w for t in texts for w in t.split()}), data / recipe.dictionary, recipe.g2p)
+            self._said = pronunciations(
+                sorted({w for t in texts for w in t.split()}), data / recipe.dictionary, recipe.g2p
+            )
         self.heads["spelling"] = (BLANK, *self.subwords.tokens)
         self._number = {phone: number for number, phone in enumerate(PHONES, start=1)}
 
@@ -118,7 +121,9 @@ class RecognizerTask:
         self.targets = Targets(recipe, data, texts + [spoken.words for spoken in self._valid])
         self._train_targets = [self.targets(text) for text in texts]
         self._valid_targets = [self.targets(spoken.words) for spoken in self._valid]
-        self._durations = [self._train_audio.length(s.utterance.audio) / recipe.front_end.sample_rate for s in self._train]
+        self._durations = [
+            self._train_audio.length(s.utterance.audio) / recipe.front_end.sample_rate for s in self._train
+        ]
         self._shares = [spoken.share for spoken in self._train]
         self._drop_too_short(dropped)
         noises = corpora.read_sounds(data / recipe.noises) if recipe.noises else []
@@ -133,7 +138,7 @@ class RecognizerTask:
     def _drop_too_short(self, dropped: Dropped) -> None:
         frame = self.recipe.front_end.hop * self.recipe.shape.stack / self.recipe.front_end.sample_rate
         for number, targets in enumerate(self._train_targets):
-            needed = max(len(t) + sum(a == b for a, b in zip(t, t[1:], strict=False)) for t in targets.values())
+            needed = max(len(t) + sum(a == b for a, b in itertools.pairwise(t)) for t in targets.values())
             if needed > self._durations[number] / frame:
                 self._shares[number] = 0.0
                 dropped.add("too short for their text", str(self._train[number].utterance.audio))
@@ -146,23 +151,23 @@ class RecognizerTask:
         self.network.streaming.mean.copy_(features.mean(0))
         self.network.streaming.deviation.copy_(features.std(0))
 
-    def _audio(self, number: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return self._train_audio[self._train[number].utterance.audio].astype(np.float32) / 32768
+    def _audio(self, number: int) -> Samples:
+        return as_floats(self._train_audio[self._train[number].utterance.audio])
 
-    def _features(self, samples: np.ndarray[Any, np.dtype[np.float32]], speed: float = 1.0) -> Tensor:
+    def _features(self, samples: Samples, speed: float = 1.0) -> Tensor:
         return log_mel(torch.from_numpy(samples), self.recipe.front_end, speed)
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
     def plan(self, epoch: int) -> list[list[Example]]:
-        return corpora.plan_epoch(
-            self._durations, self._shares, self.recipe.mixture, self.recipe.training.seed, epoch
-        )
+        return corpora.plan_epoch(self._durations, self._shares, self.recipe.mixture, self.recipe.training.seed, epoch)
 
     def load(self, items: Sequence[Example], places: Sequence[int], epoch: int) -> RecognizerBatch:
         rows = [self._row(example, epoch) for example in items]
         targets = {
-            head: [[token for piece in example.pieces for token in self._train_targets[piece][head]] for example in items]
+            head: [
+                [token for piece in example.pieces for token in self._train_targets[piece][head]] for example in items
+            ]
             for head in self.targets.heads
         }
         return RecognizerBatch(
@@ -189,13 +194,15 @@ class RecognizerTask:
                 parts.append(self._cut(self._audio(piece), random))
             samples = np.concatenate(parts)
             samples = self.acoustics(samples, random)
-        samples = samples + random.standard_normal(len(samples), np.float32) * np.float32(10 ** random.uniform(-5.5, -3.5))
+        samples = samples + random.standard_normal(len(samples), np.float32) * np.float32(
+            10 ** random.uniform(-5.5, -3.5)
+        )
         features = self.network.streaming.normalize(self._features(samples, self.acoustics.speed(random)))
         if example.pieces:
             self.acoustics.mask(features.numpy(), epoch, random)
         return features
 
-    def _cut(self, samples: np.ndarray[Any, np.dtype[np.float32]], random: np.random.Generator) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _cut(self, samples: Samples, random: np.random.Generator) -> Samples:
         """Sometimes without the silence at an edge, so that both readings know speech that begins or ends at once."""
         first, last = corpora.speech_edges(samples)
         margin = round(0.05 * self.recipe.front_end.sample_rate)
@@ -207,7 +214,9 @@ class RecognizerTask:
         """Rows as one tensor, silence behind the shorter ones, and their lengths in network frames."""
         stack = self.recipe.shape.stack
         lengths = torch.tensor([-(-len(row) // stack) for row in rows])
-        silence = self.network.streaming.normalize(torch.full((self.recipe.front_end.bands,), self.recipe.front_end.floor).log())
+        silence = self.network.streaming.normalize(
+            torch.full((self.recipe.front_end.bands,), self.recipe.front_end.floor).log()
+        )
         padded = silence.repeat(len(rows), int(lengths.max()) * stack, 1)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = row
@@ -258,7 +267,7 @@ class RecognizerTask:
         order = sorted(range(len(self._valid)), key=lambda n: self._valid_audio.length(self._valid[n].utterance.audio))
         for start in range(0, len(order), 24):
             numbers = order[start : start + 24]
-            audio = [self._valid_audio[self._valid[n].utterance.audio].astype(np.float32) / 32768 for n in numbers]
+            audio = [as_floats(self._valid_audio[self._valid[n].utterance.audio]) for n in numbers]
             rows = [self.network.streaming.normalize(self._features(samples).to(device)).cpu() for samples in audio]
             features, lengths = self._padded(rows)
             state = self.network.streaming.initial_state(len(numbers), device)

@@ -74,9 +74,7 @@ def _try_largest_batch(task: Task[Any, Any], recipe: Recipe) -> None:
     batch = task.load(largest, range(len(largest)), 0)
     task.network.train()
     started = time.monotonic()
-    with torch.autocast(
-        recipe.training.device.split(":")[0], torch.bfloat16, enabled=recipe.training.half_precision
-    ):
+    with torch.autocast(recipe.training.device.split(":")[0], torch.bfloat16, enabled=recipe.training.half_precision):
         loss = task.loss(batch)
     loss.total.backward()
     task.network.zero_grad(set_to_none=True)

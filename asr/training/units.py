@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,7 +59,7 @@ class Subwords:
         if word not in self._known:
             pieces = [WORD_START + word[0], *word[1:]]
             while len(pieces) > 1:
-                ranks = [self._rank.get(a + b, len(self._rank)) for a, b in zip(pieces, pieces[1:], strict=False)]
+                ranks = [self._rank.get(a + b, len(self._rank)) for a, b in itertools.pairwise(pieces)]
                 best = min(ranks)
                 if best == len(self._rank):
                     break
@@ -98,7 +99,7 @@ def learn_subwords(texts: Iterable[str], size: int) -> Subwords:
     while len(tokens) < size:
         pairs: Counter[str] = Counter()
         for word, pieces in words.items():
-            for first, second in zip(pieces, pieces[1:], strict=False):
+            for first, second in itertools.pairwise(pieces):
                 pairs[first + second] += counts[word]
         if not pairs:
             break
