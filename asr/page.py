@@ -9,6 +9,9 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+Cell = str | int | float
+Table = tuple[list[str], list[list[Cell]]]  # head and rows
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1b1b1f, #e6e6ea); --soft: light-dark(#666, #a0a0a8);
         --line: light-dark(#ddd, #3a3a42); --bar: light-dark(#4a6fa5, #86a8d8); --bad: light-dark(#b3261e, #ff8a80);
@@ -36,10 +39,10 @@ def page(title: str, body: Iterable[str]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table; numbers stand on the right, floats with two decimals."""
 
-    def cell(value: str | int | float, tag: str) -> str:
+    def cell(value: Cell, tag: str) -> str:
         if isinstance(value, str):
             return f"<{tag}>{escape(value)}</{tag}>"
         text = f"{value:,}" if isinstance(value, int) else "" if math.isnan(value) else f"{value:,.2f}"

@@ -191,6 +191,12 @@ def test_zip(tmp_path: Path) -> None:
     assert (tmp_path / "out/C/a.wav").read_bytes() == b"y" * 1000
 
 
+def test_tar_that_ends_with_a_zip(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.tar", tar(info("last.zip"), mode="w", content=make_zip("inner")))
+    extract(file, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["last.zip"]
+
+
 @pytest.mark.parametrize("name", ["../escaped", "C/../../escaped", "/tmp/escaped", "..\\escaped", "C:/escaped"])
 def test_zip_that_would_escape(tmp_path: Path, name: str) -> None:
     file = write(tmp_path / "a.zip", make_zip("C/fine", name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import wave
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -32,6 +33,7 @@ from asr.evaluate import (
 )
 from asr.evaluate.outcome import StreamResult, StreamUtterance, stream_quotients
 from asr.evaluate.phones import ReferencePhones
+from asr.evaluate.report import notes, summary_rows, text_table
 from asr.evaluate.scores import score_characters, score_words
 from asr.evaluate.streams import PAUSE_SECONDS, join, share_errors
 from asr.recognizer import Recognizer
@@ -100,6 +102,17 @@ def test_phone_errors(model: Path, corpus: list[Utterance], tmp_path: Path) -> N
     ]
     with pytest.raises(AsrError, match="--dictionary"):
         ReferencePhones(recognizer.network)
+
+
+def test_a_recording_without_a_sample(model: Path, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "empty.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+    dictionary = tmp_path / "dictionary"
+    dictionary.write_text(DICTIONARY)
+    recognizer = Recognizer(model)
+    phones = ReferencePhones(recognizer.network, dictionary)
+    (found,) = evaluate(recognizer, [Utterance(tmp_path / "empty.wav", "one", 0.0)], phones=phones).utterances
+    assert (found.hypothesis, found.words, found.phones["second"]) == ("", Score(0, 0, 1), Score(0, 0, 1))
 
 
 def test_settings_that_a_model_cannot_serve(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
@@ -232,6 +245,17 @@ def test_comparison_needs_the_same_utterances() -> None:
         compare(evaluation([1]), replace(evaluation([]), utterances=[result(0, 1, length=5)]))
     (found,) = compare(evaluation([1, 2, 3]), evaluation([1, 2]))
     assert found.utterances == 2
+
+
+def test_groups_without_phones_keep_their_columns(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
+    dictionary = tmp_path / "dictionary"
+    dictionary.write_text("one AA\ntwo B\nthree CH\n")
+    recognizer = Recognizer(model)
+    found = evaluate(recognizer, corpus, phones=ReferencePhones(recognizer.network, dictionary))
+    lines = text_table(*summary_rows(found)).splitlines()
+    assert lines[-4].split()[-2:] == ["-", "-"]  # "a test" holds "twos"
+    assert lines[-1].split()[-1] == "16.67"
+    assert "1 utterances hold words that nothing pronounces" in "".join(notes(found))
 
 
 def test_json_round_trip(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from asr.datasets.check import KINDS, Clip, count_problems
-from asr.page import histogram, page, player, table
+from asr.page import Cell, histogram, page, player, table
 
 
 def write_report(path: Path, clips: Sequence[Clip], worst: int = 200) -> None:
@@ -35,7 +35,7 @@ def write_report(path: Path, clips: Sequence[Clip], worst: int = 200) -> None:
 
 
 def _summary(clips: Sequence[Clip]) -> str:
-    rows: list[list[str | int | float]] = []
+    rows: list[list[Cell]] = []
     for name in dict.fromkeys(clip.manifest for clip in clips):
         members = [clip for clip in clips if clip.manifest == name]
         speakers = {clip.utterance.speaker for clip in members} - {None}
@@ -53,7 +53,7 @@ def _found(clips: Sequence[Clip]) -> str:
     counts = count_problems(clips)
     if not counts:
         return "<p>Nothing.</p>"
-    rows: list[list[str | int | float]] = [
+    rows: list[list[Cell]] = [
         [kind, "cannot be trained on" if KINDS[kind] else "worth a look", count] for kind, count in counts.items()
     ]
     return table(["problem", "", "clips"], rows)

@@ -25,10 +25,10 @@ def extract(archive: Path, folder: Path) -> None:
         raise AsrError(f"{archive}: there is no such file")
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        if zipfile.is_zipfile(archive):
-            _extract_zip(archive, folder)
-        elif tarfile.is_tarfile(archive):
+        if tarfile.is_tarfile(archive):  # first: a tar may end with a zip, which looks like one then
             _extract_tar(archive, folder)
+        elif zipfile.is_zipfile(archive):
+            _extract_zip(archive, folder)
         else:
             raise AsrError(f"{archive}: neither a tar nor a zip archive, or damaged; download it again")
     except tarfile.FilterError as error:

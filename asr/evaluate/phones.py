@@ -13,6 +13,7 @@ from asr.g2p import ALPHABET, GraphemeToPhone
 from asr.greedy import collapse
 from asr.lexicon import Lexicon, read_dictionary
 from asr.network import Network
+from asr.posteriors import Reading, log_probs
 
 HEAD = "phones"
 
@@ -57,28 +58,16 @@ class ReferencePhones:
         return list(self._g2p.pronounce(word)[0])
 
 
-def heard_phones(network: Network, samples: Samples, step_seconds: float) -> dict[str, list[str]]:
-    """The best path of the phone head after each reading, "first" and "second", of a whole utterance [n] at 16 kHz.
-
-    The first reading goes in steps, as in a stream, and its tail is flushed with zeros.
-    """
-    frames = -(-len(samples) // network.frame_samples) + network.look_ahead_frames
-    padded = np.concatenate([samples, np.zeros(frames * network.frame_samples - len(samples), np.float32)])
-    step = round(step_seconds / network.frame_seconds) * network.frame_samples
-    state, hidden, log_probs = network.initial_state(), [], []
-    for start in range(0, len(padded), step):
-        reading = network.first(padded[start : start + step], state)
-        state = reading.state
-        hidden.append(reading.hidden)
-        log_probs.append(reading.log_probs[HEAD])
-    late = network.look_ahead_frames
-    first = np.concatenate(log_probs)[late:]  # [frames, phones]
-    second = network.second(np.concatenate(hidden)[late:])[HEAD]
+def heard_phones(network: Network, samples: Samples) -> dict[str, list[str]]:
+    """The best path of the phone head after each reading, "first" and "second", of an utterance [n] at 16 kHz."""
+    readings: tuple[Reading, ...] = ("first", "second")
     tokens = network.heads[HEAD]
-    return {
-        name: [tokens[token] for _, token in collapse(scores.argmax(axis=1))]
-        for name, scores in (("first", first), ("second", second))
-    }
+    heard: dict[str, list[str]] = {}
+    for reading in readings:
+        pieces = [piece[HEAD] for piece in log_probs(network, [samples], reading)]
+        scores = np.concatenate([np.zeros((0, len(tokens)), np.float32), *pieces])  # [frames, phones]
+        heard[reading] = [tokens[token] for _, token in collapse(scores.argmax(axis=1))]
+    return heard
 
 
 def score_phones(reference: list[str], heard: dict[str, list[str]]) -> dict[str, Score]:

@@ -20,7 +20,7 @@ from asr.evaluate.outcome import (
     word_score,
 )
 from asr.evaluate.scores import Pair, Score, align
-from asr.page import page, player, table
+from asr.page import Cell, Table, page, player, table
 
 COMMONEST = 30  # confusions shown
 _LINE = 110  # characters of an aligned line in the text report
@@ -57,30 +57,31 @@ def notes(evaluation: Evaluation) -> list[str]:
     return found
 
 
-def summary_rows(evaluation: Evaluation) -> tuple[list[str], list[list[str | int | float]]]:
+def summary_rows(evaluation: Evaluation) -> Table:
     """Head and rows of the table of error rates (per cent), by part, corpus and in all."""
     readings = [reading for reading in ("first", "second") if phone_score(evaluation.utterances, reading) is not None]
-    head = ["", "utterances", "words", "word errors %", "subst %", "delet %", "insert %", "character errors %"]
-    head += [f"phone errors, {reading} reading %" for reading in readings]
-    rows: list[list[str | int | float]] = []
+    head = ["", "utterances", "words", "word\nerrors %", "subst %", "delet %", "insert %", "character\nerrors %"]
+    head += [f"phone errors\n{reading} reading %" for reading in readings]
+    rows: list[list[Cell]] = []
     for name, members in groups(evaluation.utterances).items():
         words, length = word_score(members), max(1, word_score(members).length)
-        row: list[str | int | float] = [name, len(members), words.length, 100 * words.rate]
+        row: list[Cell] = [name, len(members), words.length, 100 * words.rate]
         row += [100 * count / length for count in (words.substitutions, words.deletions, words.insertions)]
         row.append(100 * character_score(members).rate)
-        row += [100 * score.rate for reading in readings if (score := phone_score(members, reading)) is not None]
+        phones = [phone_score(members, reading) for reading in readings]
+        row += [math.nan if score is None else 100 * score.rate for score in phones]
         rows.append(row)
     return head, rows
 
 
-def detail_tables(evaluation: Evaluation) -> dict[str, tuple[list[str], list[list[str | int | float]]]]:
+def detail_tables(evaluation: Evaluation) -> dict[str, Table]:
     """Head and rows for each kind of token that is counted besides words: how its errors are made up (per cent)."""
     scores: dict[str, Callable[[Sequence[UtteranceResult]], Score | None]] = {"Character errors": character_score}
     for reading in ("first", "second"):
         scores[f"Phone errors, {reading} reading"] = partial(phone_score, reading=reading)
     tables = {}
     for title, score_of in scores.items():
-        rows: list[list[str | int | float]] = []
+        rows: list[list[Cell]] = []
         for name, members in groups(evaluation.utterances).items():
             if (score := score_of(members)) is not None and score.length:
                 counts = (score.errors, score.substitutions, score.deletions, score.insertions)
@@ -90,13 +91,10 @@ def detail_tables(evaluation: Evaluation) -> dict[str, tuple[list[str], list[lis
     return tables
 
 
-def text_table(head: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
-    """Columns for a terminal; long heads take several lines."""
+def text_table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Columns for a terminal; heads may have several lines."""
     cells = [[_cell(value) for value in row] for row in rows]
-    heads = [title.replace(", ", "\n").split("\n") for title in head]
-    heads = [
-        [word for line in lines for word in line.split(" ")] if index else lines for index, lines in enumerate(heads)
-    ]
+    heads = [title.split("\n") for title in head]
     depth = max(len(lines) for lines in heads)
     columns = [[""] * (depth - len(lines)) + lines + [row[i] for row in cells] for i, lines in enumerate(heads)]
     widths = [max(len(cell) for cell in column) for column in columns]
@@ -109,10 +107,10 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str | int | float]])
     )
 
 
-def comparison_rows(comparisons: Iterable[Comparison]) -> tuple[list[str], list[list[str | int | float]]]:
+def comparison_rows(comparisons: Iterable[Comparison]) -> Table:
     """Head and rows of a comparison; rates in per cent."""
     head = ["", "utterances", "words", "A %", "B %", "A - B", "in 95 %", "A better in", "p"]
-    rows: list[list[str | int | float]] = [
+    rows: list[list[Cell]] = [
         [
             c.name,
             c.utterances,
@@ -141,7 +139,7 @@ def _worst_first(utterances: Sequence[UtteranceResult]) -> list[UtteranceResult]
     return sorted(wrong, key=lambda utterance: (-utterance.words.errors, -utterance.words.rate, utterance.id))
 
 
-def _speakers(utterances: Sequence[UtteranceResult]) -> list[list[str | int | float]]:
+def _speakers(utterances: Sequence[UtteranceResult]) -> list[list[Cell]]:
     spoken: dict[str, list[Score]] = defaultdict(list)
     for utterance in utterances:
         spoken[utterance.speaker or "(not named)"].append(utterance.words)
@@ -150,10 +148,10 @@ def _speakers(utterances: Sequence[UtteranceResult]) -> list[list[str | int | fl
     return [[speaker, len(spoken[speaker]), totals[speaker].length, 100 * totals[speaker].rate] for speaker in order]
 
 
-_SPEAKER_HEAD = ["speaker", "utterances", "words", "word errors %"]
+_SPEAKER_HEAD = ["speaker", "utterances", "words", "word\nerrors %"]
 
 
-def _confusions(utterances: Sequence[UtteranceResult]) -> list[list[str | int | float]]:
+def _confusions(utterances: Sequence[UtteranceResult]) -> list[list[Cell]]:
     counts: Counter[tuple[str, str]] = Counter()
     for utterance in utterances:
         for pair in _aligned(utterance):
@@ -247,7 +245,7 @@ def _article(utterance: UtteranceResult, report: Path) -> str:
     )
 
 
-def _cell(value: str | int | float) -> str:
+def _cell(value: Cell) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else "-" if math.isnan(value) else f"{value:.2f}"

@@ -125,7 +125,7 @@ def _with_phones(
         reference = phones.pronounce(result.reference)
         if reference is None:
             return result
-        heard = heard_phones(network, read_audio(result.audio), settings.step_seconds)
+        heard = heard_phones(network, read_audio(result.audio))
         return replace(result, phones=score_phones(reference, heard))
 
     return _each(scored, results, settings.jobs, "phones", progress)
