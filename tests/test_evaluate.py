@@ -36,8 +36,9 @@ from asr.evaluate.phones import ReferencePhones
 from asr.evaluate.report import notes, summary_rows, text_table
 from asr.evaluate.scores import score_characters, score_words
 from asr.evaluate.streams import PAUSE_SECONDS, join, share_errors
+from asr.lexicon import Lexicon
 from asr.recognizer import Recognizer
-from tests.oracle import DICTIONARY, speak, write_oracle
+from tests.oracle import DICTIONARY, PHONES, speak, write_oracle
 
 # What is in the sound, what the reference claims, and who speaks: (corpus, part, speaker)
 SAID = [
@@ -87,6 +88,21 @@ def test_the_first_reading(model: Path, corpus: list[Utterance]) -> None:
     assert [u.hypothesis for u in found.utterances] == ["one two three", "one slip", "ones two", "three three"]
 
 
+def test_beam_search_on_either_head(corpus: list[Utterance], tmp_path: Path) -> None:
+    directory = write_oracle(tmp_path / "model")
+    entries = [line.split() for line in DICTIONARY.splitlines()]
+    sounds = {
+        word: [PHONES.index(phone) for phone in phones] for word, *phones in reversed(entries)
+    }  # the first counts
+    Lexicon.build(sounds.items(), PHONES).save(directory / "words.lexicon")
+    recognizer = Recognizer(directory)
+    for head in ("spelling", "phones", None):
+        found = evaluate(recognizer, corpus, Settings(decoding="beam", head=head))
+        assert [u.hypothesis for u in found.utterances] == ["one two three", "one one", "ones two", "three three"]
+    found = evaluate(recognizer, corpus, Settings(reading="first", decoding="beam"))
+    assert found.utterances[1].hypothesis == "one slip"
+
+
 def test_phone_errors(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
     dictionary = tmp_path / "dictionary"
     dictionary.write_text(DICTIONARY)
@@ -119,9 +135,9 @@ def test_settings_that_a_model_cannot_serve(model: Path, corpus: list[Utterance]
     recognizer = Recognizer(model)
     with pytest.raises(AsrError, match="greedy decoding gives text from the spelling head"):
         evaluate(recognizer, corpus, Settings(decoding="greedy", head="phones"))
-    with pytest.raises(AsrError, match=r"words\.lexicon.*--decoding greedy"):
-        evaluate(recognizer, corpus, Settings(decoding="beam"))
-    (corpus[1].audio).unlink()
+    with pytest.raises(AsrError, match=r"words\.lexicon.*--head spelling"):
+        evaluate(recognizer, corpus, Settings(decoding="beam", head="phones"))
+    corpus[1].audio.unlink()
     with pytest.raises(AsrError, match=r"1\.wav"):
         evaluate(recognizer, corpus)
 

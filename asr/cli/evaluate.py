@@ -88,15 +88,16 @@ def _evaluate(
 ) -> Evaluation:
     from asr.datasets import read_manifest
     from asr.datasets.manifest import data_root
+    from asr.decoders import LEXICON, PHONES
     from asr.evaluate import evaluate as evaluate_utterances
-    from asr.evaluate.phones import HEAD, ReferencePhones
+    from asr.evaluate.phones import ReferencePhones
     from asr.recognizer import Recognizer
 
     utterances = read_manifest(manifest, root)[::every]
     recognizer = Recognizer(model)
     network = recognizer.network
     phones = None
-    if HEAD in network.heads and (dictionary is not None or (network.directory / "words.lexicon").is_file()):
+    if PHONES in network.heads and (dictionary is not None or (network.directory / LEXICON).is_file()):
         phones = ReferencePhones(network, dictionary)
     with _progress() as show:
         return evaluate_utterances(

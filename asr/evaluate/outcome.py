@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -152,7 +153,12 @@ def save_evaluation(path: Path, evaluation: Evaluation) -> None:
         "format": FORMAT,
         "summary": summaries,
         "real_time_factor": evaluation.real_time_factor if evaluation.utterances else None,
-        "stream_quotients": stream_quotients(evaluation) if evaluation.streams else None,
+        "stream_quotients": {
+            name: quotient if math.isfinite(quotient) else None
+            for name, quotient in stream_quotients(evaluation).items()
+        }
+        if evaluation.streams
+        else None,
         **asdict(evaluation),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

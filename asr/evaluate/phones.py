@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import Samples
+from asr.decoders import PHONES, load_pronunciations
 from asr.errors import AsrError
 from asr.evaluate.scores import Score, align
-from asr.g2p import ALPHABET, GraphemeToPhone
+from asr.g2p import ALPHABET
 from asr.greedy import collapse
-from asr.lexicon import Lexicon, read_dictionary
+from asr.lexicon import read_dictionary
 from asr.network import Network
 from asr.posteriors import Reading, log_probs
-
-HEAD = "phones"
 
 
 class ReferencePhones:
@@ -24,14 +23,10 @@ class ReferencePhones:
 
     def __init__(self, network: Network, dictionary: Path | None = None) -> None:
         """Raises `AsrError` where there is neither a dictionary nor a lexicon in the model directory."""
-        self._tokens = network.heads[HEAD]
+        self._tokens = network.heads[PHONES]
         self._known = {} if dictionary is None else read_dictionary(dictionary, self._tokens)
-        lexicon, g2p = network.directory / "words.lexicon", network.directory / "g2p.onnx"
-        self._lexicon = Lexicon.load(lexicon) if lexicon.is_file() else None
-        if self._lexicon is not None and self._lexicon.tokens != self._tokens:
-            self._lexicon = None  # made of another head's tokens
+        self._lexicon, self._g2p = load_pronunciations(network)
         self._found: dict[str, list[str] | None] = {}
-        self._g2p = GraphemeToPhone.load(g2p) if g2p.is_file() else None
         if not self._known and self._lexicon is None:
             raise AsrError(
                 f"{network.directory}: has no words.lexicon of phones; "
@@ -61,10 +56,10 @@ class ReferencePhones:
 def heard_phones(network: Network, samples: Samples) -> dict[str, list[str]]:
     """The best path of the phone head after each reading, "first" and "second", of an utterance [n] at 16 kHz."""
     readings: tuple[Reading, ...] = ("first", "second")
-    tokens = network.heads[HEAD]
+    tokens = network.heads[PHONES]
     heard: dict[str, list[str]] = {}
     for reading in readings:
-        pieces = [piece[HEAD] for piece in log_probs(network, [samples], reading)]
+        pieces = [piece[PHONES] for piece in log_probs(network, [samples], reading)]
         scores = np.concatenate([np.zeros((0, len(tokens)), np.float32), *pieces])  # [frames, phones]
         heard[reading] = [tokens[token] for _, token in collapse(scores.argmax(axis=1))]
     return heard

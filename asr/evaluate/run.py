@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from asr import greedy
 from asr.audio import Audio, read_audio
 from asr.datasets import Utterance
+from asr.decoder import Decoder
+from asr.decoders import PHONES, SPELLING, load_decoders
 from asr.endpoint import endpoint_options
 from asr.errors import AsrError, TextError
 from asr.evaluate.outcome import Evaluation, Settings, UtteranceResult
-from asr.evaluate.phones import HEAD, ReferencePhones, heard_phones, score_phones
+from asr.evaluate.phones import ReferencePhones, heard_phones, score_phones
 from asr.evaluate.scores import score_characters, score_words
 from asr.evaluate.streams import evaluate_streams
-from asr.greedy import Greedy
+from asr.network import Network
 from asr.reading import Model, SecondReading
 from asr.recognizer import Recognizer
 from asr.stream import Options, Stream
@@ -83,19 +86,33 @@ def evaluate(
 def streams_of(recognizer: Recognizer, settings: Settings) -> Callable[[], Stream]:
     """A maker of the streams that `settings` asks for. Raises `AsrError` where the model cannot serve them."""
     second: SecondReading | None = "inline" if settings.reading == "second" else None
-    if settings.decoding != "greedy":
-        if settings.decoding == "beam" and "words.lexicon" not in _files(recognizer):
-            raise AsrError(f"{recognizer.network.directory}: has no words.lexicon to search in; use --decoding greedy")
+    if settings.decoding is None and settings.head is None:
         return lambda: recognizer.stream(step_seconds=settings.step_seconds, second_reading=second)
-    if settings.head not in (None, Greedy.head):
-        raise AsrError("greedy decoding gives text from the spelling head alone; phone errors are counted besides")
-    greedy = Greedy(recognizer.network.heads[Greedy.head])
-    model = Model(recognizer.network, greedy, greedy)
+    first_decoder, second_decoder = _decoders(recognizer.network, settings.decoding or "beam", settings.head)
+    model = Model(recognizer.network, first_decoder, second_decoder)
     return lambda: Stream(model, Options(settings.step_seconds, second, endpoint_options("normal")))
 
 
-def _files(recognizer: Recognizer) -> set[str]:
-    return {path.name for path in recognizer.network.directory.iterdir()}
+def _decoders(network: Network, decoding: str, head: str | None) -> tuple[greedy.Decoder[Any], greedy.Decoder[Any]]:
+    """Of the first and the second reading."""
+    if decoding == "greedy":
+        if head not in (None, SPELLING):
+            raise AsrError("greedy decoding gives text from the spelling head alone; phone errors are counted besides")
+        best_path = greedy.Greedy(_tokens(network, SPELLING))
+        return best_path, best_path
+    decoders = load_decoders(network)
+    if head is None or decoders[0].head == head:
+        return decoders
+    if head == PHONES:
+        raise AsrError(f"{network.directory}: has no phone head with a words.lexicon to search in; use --head spelling")
+    spelled = Decoder(_tokens(network, SPELLING), head=SPELLING)
+    return spelled, spelled
+
+
+def _tokens(network: Network, head: str) -> tuple[str, ...]:
+    if head not in network.heads:
+        raise AsrError(f"{network.directory}: has no {head} head; its heads are {', '.join(network.heads)}")
+    return network.heads[head]
 
 
 def _recognize(stream: Stream, path: Path) -> tuple[str, float]:
@@ -118,7 +135,7 @@ def _with_phones(
     progress: Progress | None,
 ) -> list[UtteranceResult]:
     network = recognizer.network
-    if HEAD not in network.heads:
+    if PHONES not in network.heads:
         raise AsrError(f"{network.directory}: has no phone head, so phone errors cannot be counted")
 
     def scored(result: UtteranceResult) -> UtteranceResult:
