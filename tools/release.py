@@ -83,6 +83,30 @@ def run(command: Sequence[str | Path]) -> None:
 # Steps
 
 
+def licences(release: Release) -> None:
+    """The data table of the card into model.json, so that `asr models info` can tell."""
+    card = (release.model / "card.md").read_text(encoding="utf-8")
+    section = card.partition("## Data\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
+    path = release.model / "model.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["licences"] = [{"data": what, "licence": licence} for what, _, licence in rows[2:]]
+    path.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def tune(release: Release) -> None:
+    """Decoding weights and calibrated confidences, where there is a language model to weigh."""
+    if (release.model / "words.lm").exists():
+        diagram = ROOT / "recipes" / "reliability.svg"
+        release.asr("tune", release.manifest, "--model", release.model, "--diagram", diagram)
+
+
+def golden(release: Release) -> None:
+    """What the tests expect of the shipped model."""
+    if release.model == MODEL:
+        run([sys.executable, ROOT / "tests" / "make_golden.py"])
+
+
 def selftest(release: Release) -> None:
     """What this model makes of its self-test clip."""
     text = Recognizer(release.model).transcribe(release.model / "selftest.flac").text
@@ -148,7 +172,10 @@ def verify(release: Release) -> None:
 
 
 STEPS: dict[str, Callable[[Release], None]] = {
+    "licences": licences,
+    "tune": tune,
     "selftest": selftest,
+    "golden": golden,
     "evaluate": evaluate,
     "bench": bench,
     "render": render,
