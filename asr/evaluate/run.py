@@ -14,7 +14,6 @@ from asr.audio import Audio, read_audio
 from asr.datasets import Utterance
 from asr.decoder import Decoder
 from asr.decoders import PHONES, SPELLING, load_decoders
-from asr.endpoint import endpoint_options
 from asr.errors import AsrError, TextError
 from asr.evaluate.outcome import Evaluation, Settings, UtteranceResult
 from asr.evaluate.phones import ReferencePhones, heard_phones, score_phones
@@ -90,7 +89,7 @@ def streams_of(recognizer: Recognizer, settings: Settings) -> Callable[[], Strea
         return lambda: recognizer.stream(step_seconds=settings.step_seconds, second_reading=second)
     first_decoder, second_decoder = _decoders(recognizer.network, settings.decoding or "beam", settings.head)
     model = Model(recognizer.network, first_decoder, second_decoder)
-    return lambda: Stream(model, Options(settings.step_seconds, second, endpoint_options("normal")))
+    return lambda: Stream(model, Options(step_seconds=settings.step_seconds, second_reading=second))
 
 
 def _decoders(network: Network, decoding: str, head: str | None) -> tuple[greedy.Decoder[Any], greedy.Decoder[Any]]:
