@@ -44,8 +44,12 @@ class Calibration:
 
     def confidence(self, evidence: Evidence) -> float:
         """The probability that the word is right."""
+        return float(self.confidences(features(evidence)[None])[0])
+
+    def confidences(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for rows of `features` [words, features]."""
         weights = np.array([getattr(self, name) for name in FEATURES])
-        return float(1 / (1 + np.exp(-np.clip(weights @ features(evidence), -30, 30))))
+        return _probability(inputs, weights)
 
 
 def features(evidence: Evidence) -> NDArray[np.float64]:
@@ -67,7 +71,7 @@ def fit(inputs: NDArray[np.float64], right: NDArray[np.bool_], ridge: float = 1e
     """Logistic regression by Newton's method; `inputs` [words, features] from `features`, `right`: [words]."""
     weights = np.zeros(inputs.shape[1])
     for _ in range(rounds):
-        probability = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        probability = _probability(inputs, weights)
         slope = inputs.T @ (right - probability) - ridge * weights
         curve = (inputs * (probability * (1 - probability))[:, None]).T @ inputs + ridge * np.eye(len(weights))
         change = np.linalg.solve(curve, slope)
@@ -75,6 +79,10 @@ def fit(inputs: NDArray[np.float64], right: NDArray[np.bool_], ridge: float = 1e
         if np.abs(change).max() < 1e-9:
             break
     return Calibration(*(float(weight) for weight in weights))
+
+
+def _probability(inputs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30))))
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:

@@ -115,6 +115,15 @@ class Decoder:
         self._searches: OrderedDict[Settings, Search] = OrderedDict()
         self._plain = self._search(Settings())
 
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model guides the search."""
+        return self._model is not None
+
+    def with_options(self, options: DecoderOptions) -> Decoder:
+        """The same decoder with other weights and limits."""
+        return Decoder(self.tokens, self.lexicon, self._model, options, self.head, self._g2p, self.calibration)
+
     # Settings
 
     def settings(

@@ -1,0 +1,290 @@
+"""Decoding weights and confidence, fitted on speech whose text is known and judged on other speakers.
+
+The speakers of a manifest are dealt into two halves. Weights are searched coordinate by coordinate for the fewest word
+errors on the first half; confidences are calibrated there too. Every figure is given for both halves.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import read_audio
+from asr.beam import DecoderOptions
+from asr.confidence import Calibration, Evidence, calibration_error, features, fit, normalized_cross_entropy
+from asr.datasets.manifest import Utterance
+from asr.decoder import Decoder
+from asr.decoders import load_decoders
+from asr.errors import AsrError, TextError
+from asr.evaluate.scores import Score, align, score_words
+from asr.network import Network, read_config
+from asr.posteriors import Reading, utterance_log_probs
+from asr.text import normalize
+
+READINGS: tuple[Reading, ...] = ("first", "second")
+STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "unknown_word_score": 2.0}
+BINS = 10  # of a reliability diagram
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    rounds: int = 3  # of the search; steps are halved after each
+    search_minutes: float = 30.0  # speech of the first half that weights are searched on
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An utterance with its normalized text and the log-probs [frames, tokens] of both readings."""
+
+    text: str
+    speaker: str
+    seconds: float
+    log_probs: Mapping[Reading, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """How confidences of words and their being right go together on one half of the speakers."""
+
+    error: float  # expected calibration error
+    entropy: float  # normalized cross-entropy
+    diagram: tuple[tuple[float, float, int], ...]  # mean confidence, share that is right, words: of each tenth
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was found for one reading; figures are for the half that was tuned on and for the other."""
+
+    options: DecoderOptions
+    calibration: Calibration
+    untuned: tuple[Score, Score]
+    words: tuple[Score, Score]
+    confidences: tuple[Confidences, Confidences]
+    real_time_factor: float  # of the search alone, in this process
+    tried: list[tuple[dict[str, float], float]] = field(default_factory=list, repr=False)  # weights, word errors
+
+
+def hear(
+    network: Network, utterances: Iterable[Utterance], head: str, progress: Progress = lambda _: None
+) -> list[Spoken]:
+    """Log-probs of utterances, float32 and all at once: some 15 MB for an hour and reading.
+
+    Utterances whose text cannot be normalized or is empty are left out.
+    """
+    material = []
+    for number, utterance in enumerate(utterances):
+        try:
+            text = normalize(utterance.text)
+        except TextError:
+            continue
+        if not text:
+            continue
+        samples = read_audio(utterance.audio)
+        log_probs = {reading: utterance_log_probs(network, samples, reading)[head] for reading in READINGS}
+        speaker = utterance.speaker or str(utterance.audio)
+        material.append(Spoken(text, speaker, len(samples) / 16000, log_probs))
+        if number % 50 == 49:
+            progress(f"heard {number + 1} utterances")
+    return material
+
+
+def halves(material: Sequence[Spoken], seed: int = 1) -> tuple[list[Spoken], list[Spoken]]:
+    """Speakers dealt into two halves of about the same amount of speech, by chance that the seed decides."""
+    seconds: dict[str, float] = {}
+    for one in material:
+        seconds[one.speaker] = seconds.get(one.speaker, 0.0) + one.seconds
+    order = sorted(seconds)
+    np.random.default_rng(seed).shuffle(order)
+    order.sort(key=lambda speaker: -seconds[speaker])  # the largest first, ties by chance
+    sides: tuple[set[str], set[str]] = (set(), set())
+    for speaker in order:
+        lighter = min((0, 1), key=lambda side: sum(seconds[one] for one in sides[side]))
+        sides[lighter].add(speaker)
+    first, second = ([one for one in material if one.speaker in side] for side in sides)
+    if not first or not second:
+        raise AsrError(
+            "Tuning needs speech of at least two speakers: half of them judge what the others were tuned on."
+        )
+    return first, second
+
+
+def decode(decoder: Decoder, material: Sequence[Spoken], reading: Reading) -> list[list[tuple[str, Evidence]]]:
+    """The words of each utterance with their evidence."""
+    return [decoder.evidence(decoder.step(decoder.start(), one.log_probs[reading])) for one in material]
+
+
+def word_errors(found: Sequence[Sequence[tuple[str, Evidence]]], material: Sequence[Spoken]) -> Score:
+    """Errors of decoded words against the texts."""
+    texts = [" ".join(word for word, _ in words) for words in found]
+    return Score.sum(score_words(one.text, text) for one, text in zip(material, texts, strict=True))
+
+
+def search(
+    errors: Callable[[dict[str, float]], float],
+    start: Mapping[str, float],
+    steps: Mapping[str, float],
+    rounds: int = 3,
+) -> tuple[dict[str, float], list[tuple[dict[str, float], float]]]:
+    """Coordinate descent: each number up or down a step as long as errors fall; then half the steps.
+
+    Gives the best point and all that was tried.
+    """
+    best = dict(start)
+    known: dict[tuple[float, ...], float] = {}
+    tried: list[tuple[dict[str, float], float]] = []
+
+    def rate(point: dict[str, float]) -> float:
+        key = tuple(round(value, 6) for value in point.values())
+        if key not in known:
+            known[key] = errors(point)
+            tried.append((dict(point), known[key]))
+        return known[key]
+
+    for halving in range(rounds):
+        improved = True
+        while improved:
+            improved = False
+            for name, step in steps.items():
+                for direction in (1, -1):
+                    point = {**best, name: round(best[name] + direction * step / 2**halving, 6)}
+                    while rate(point) < rate(best):
+                        best, improved = point, True
+                        point = {**best, name: round(best[name] + direction * step / 2**halving, 6)}
+    return best, tried
+
+
+def rated_words(
+    found: Sequence[Sequence[tuple[str, Evidence]]], material: Sequence[Spoken]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The regression's inputs [words, features] of all decoded words, and which are right."""
+    inputs: list[NDArray[np.float64]] = []
+    right: list[bool] = []
+    for words, one in zip(found, material, strict=True):
+        pairs = align(one.text.split(), [word for word, _ in words])
+        right += [not pair.wrong for pair in pairs if pair.hypothesis is not None]
+        inputs += [features(evidence) for _, evidence in words]
+    return np.array(inputs).reshape(len(right), -1), np.array(right, bool)
+
+
+def judge(calibration: Calibration, inputs: NDArray[np.float64], right: NDArray[np.bool_]) -> Confidences:
+    """How good a calibration is on words that it may not have seen."""
+    confidence = calibration.confidences(inputs)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    diagram = tuple(
+        (float(confidence[place == one].mean()), float(right[place == one].mean()), int((place == one).sum()))
+        for one in range(BINS)
+        if (place == one).any()
+    )
+    return Confidences(calibration_error(confidence, right, BINS), normalized_cross_entropy(confidence, right), diagram)
+
+
+def tune_reading(
+    decoder: Decoder,
+    sides: tuple[Sequence[Spoken], Sequence[Spoken]],
+    reading: Reading,
+    options: TuneOptions,
+    progress: Progress = lambda _: None,
+) -> Tuned:
+    """Search weights, then calibrate, on the first of two sides."""
+    searched = _minutes(sides[0], options.search_minutes)
+    steps = {name: step for name, step in STEPS.items() if decoder.has_model or name not in _MODEL_WEIGHTS}
+
+    def errors(point: dict[str, float]) -> float:
+        tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]
+        rate = word_errors(decode(tried, searched, reading), searched).rate
+        progress(
+            f"{reading} reading: {rate:.2%} with " + ", ".join(f"{name} {value:g}" for name, value in point.items())
+        )
+        return rate
+
+    untuned = tuple(word_errors(decode(decoder, side, reading), side) for side in sides)
+    best, tried = search(errors, {name: getattr(decoder.options, name) for name in steps}, steps, options.rounds)
+    tuned = decoder.with_options(replace(decoder.options, **best))  # type: ignore[arg-type]
+    begin = time.process_time()
+    found = [decode(tuned, side, reading) for side in sides]
+    factor = (time.process_time() - begin) / sum(one.seconds for side in sides for one in side)
+    rated = [rated_words(words, side) for words, side in zip(found, sides, strict=True)]
+    calibration = fit(*rated[0])
+    return Tuned(
+        tuned.options,
+        calibration,
+        (untuned[0], untuned[1]),
+        (word_errors(found[0], sides[0]), word_errors(found[1], sides[1])),
+        (judge(calibration, *rated[0]), judge(calibration, *rated[1])),
+        factor,
+        tried,
+    )
+
+
+_MODEL_WEIGHTS = ("lm_weight", "unknown_word_score")  # mean nothing without a language model
+
+
+def _minutes(material: Sequence[Spoken], minutes: float) -> list[Spoken]:
+    """Evenly chosen utterances of at most so much speech in all."""
+    total = sum(one.seconds for one in material)
+    stride = max(1.0, total / (60 * minutes))
+    return [material[int(place)] for place in np.arange(0, len(material), stride)]
+
+
+def tune(
+    model: Path,
+    utterances: Iterable[Utterance],
+    options: TuneOptions | None = None,
+    progress: Progress = lambda _: None,
+) -> dict[Reading, Tuned]:
+    """Tune both readings of a model directory. Raises `AsrError` where the speech is of fewer than two speakers."""
+    options = options or TuneOptions()
+    network = Network.load(model)
+    decoders = dict(zip(READINGS, load_decoders(network), strict=True))
+    material = hear(network, utterances, decoders["second"].head, progress)
+    sides = halves(material, options.seed)
+    return {reading: tune_reading(decoders[reading], sides, reading, options, progress) for reading in READINGS}
+
+
+def store(model: Path, tuned: Mapping[Reading, Tuned]) -> None:
+    """Write weights and calibration into the directory's `model.json`."""
+    config = read_config(model)
+    decoding, calibration = config.setdefault("decoding", {}), config.setdefault("calibration", {})
+    for reading, found in tuned.items():
+        decoding[reading] = vars(found.options)
+        calibration[reading] = found.calibration.to_config()
+    path = model / "model.json"
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.replace(path)
+
+
+def draw_diagram(path: Path, tuned: Mapping[Reading, Tuned]) -> None:
+    """The reliability diagrams of the half that was not tuned on, as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(tuned), figsize=(4.5 * len(tuned), 4.5), squeeze=False, layout="constrained")
+    for axis, (reading, found) in zip(axes[0], tuned.items(), strict=True):
+        judged = found.confidences[1]
+        confidence, right, _ = zip(*judged.diagram, strict=True)
+        axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        axis.bar(confidence, right, width=0.08, color="#4477aa", alpha=0.85)
+        for place, share, count in judged.diagram:
+            axis.annotate(f"{count}", (place, share), ha="center", va="bottom", fontsize=7)
+        axis.set(
+            title=f"{reading} reading: calibration error {judged.error:.3f}, cross-entropy {judged.entropy:.2f}",
+            xlabel="confidence",
+            ylabel="share of words that are right",
+            xlim=(0, 1),
+            ylim=(0, 1.05),
+        )
+        axis.title.set_fontsize(9)
+    figure.savefig(path)
+    pyplot.close(figure)
