@@ -22,14 +22,23 @@ def export(
     checkpoint: Path, directory: Path, version: str, g2p: Path | None, selftest: Path | None,
     parts: tuple[Path, ...], whole: bool, manifest: Path | None,
 ) -> None:  # fmt: skip
-    """Write the network of CHECKPOINT as a model directory for `asr transcribe --model DIRECTORY`."""
+    """Write the network of CHECKPOINT as a model directory for `asr transcribe --model DIRECTORY`.
+
+    A tagger's checkpoint (recipes/punctuation.py) is written into such a directory as tagger.onnx.
+    """
     try:
         from asr.training.export import export_model
+        from asr.training.loop import read_checkpoint
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"exporting needs {error.name}, which the core package leaves out: pip install '.[train]' in a checkout"
         ) from error
-    export_model(checkpoint, directory, version=version, g2p=g2p, selftest=selftest, parts=parts, int8=not whole)
+    if read_checkpoint(checkpoint).get("description", {}).get("kind") == "tagger":
+        from asr.training.punctuation_export import export_tagger
+
+        export_tagger(checkpoint, directory, int8=not whole)
+    else:
+        export_model(checkpoint, directory, version=version, g2p=g2p, selftest=selftest, parts=parts, int8=not whole)
     for path in sorted(directory.iterdir()):
         click.echo(f"{path.stat().st_size / 1e6:8.2f} MB  {path.name}")
     if manifest:

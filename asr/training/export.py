@@ -128,7 +128,7 @@ def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, dir
     names = STATE_NAMES[model.shape.cell]
     audio = torch.randn(1, frames * front_end.hop) * 0.01
     heads = list(model.first_heads)
-    _export(
+    export_graph(
         First(model, front_end),
         (audio, torch.zeros(1, front_end.history), *state),
         scratch / "first.onnx",
@@ -136,7 +136,7 @@ def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, dir
         ["hidden", *heads, "next_samples", *(f"next_{name}" for name in names)],
         {"audio": {1: "samples_in"}, "hidden": {1: "frames"}} | {head: {1: "frames"} for head in heads},
     )
-    _export(
+    export_graph(
         Again(model),
         (torch.randn(1, 9, model.shape.streaming_width),),
         scratch / "second.onnx",
@@ -145,12 +145,13 @@ def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, dir
         {"hidden": {1: "frames"}} | {head: {1: "frames"} for head in heads},
     )
     for name in ("first.onnx", "second.onnx"):
-        _finish(scratch / name, directory / name, int8 and model.shape.cell == "lstm")
+        quantize(scratch / name, directory / name, int8 and model.shape.cell == "lstm")
 
 
-def _export(
+def export_graph(
     module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str], axes: Any
 ) -> None:
+    """Writes a module as ONNX, float."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own successor and of batch size 1, which is meant
         torch.onnx.export(
@@ -159,7 +160,7 @@ def _export(
         )  # fmt: skip
 
 
-def _finish(source: Path, target: Path, int8: bool) -> None:
+def quantize(source: Path, target: Path, int8: bool) -> None:
     """Quantizes the LSTMs' weights to int8, and nothing else.
 
     The front-end's convolution and matrix must stay exact: their rounding would depend on the loudest sample of a
@@ -180,7 +181,7 @@ def _write_g2p(checkpoint: Path, scratch: Path, directory: Path, int8: bool) -> 
     network = G2p(G2pShape(**saved["description"]["shape"]))
     network.load_state_dict(saved.get("averaged", saved["network"]))
     letters = torch.tensor([[LETTERS.index(letter) + 1 for letter in "hochreiter"]])
-    _export(
+    export_graph(
         network,
         (letters,),
         scratch / "g2p.onnx",
@@ -188,7 +189,7 @@ def _write_g2p(checkpoint: Path, scratch: Path, directory: Path, int8: bool) -> 
         ["phones"],
         {"letters": {1: "n"}, "phones": {1: "frames"}},
     )
-    _finish(scratch / "g2p.onnx", directory / "g2p.onnx", int8)
+    quantize(scratch / "g2p.onnx", directory / "g2p.onnx", int8)
 
 
 def write_config(directory: Path, model: AcousticModel, description: dict[str, Any], version: str) -> None:
