@@ -198,8 +198,24 @@ class Microphone:
         self._capture = _Capture(self.device, self.channel, self.options, self.rate)
         self.rate, self.channels, self.latency = self._capture.rate, self._capture.channels, self._capture.latency
 
+    def reopen(self) -> None:
+        """Look for the device again, by its name (or for the default one), and start to capture.
+
+        Raises MicrophoneError where it is not there or refuses.
+        """
+        self.close()
+        refresh()
+        self.device = find_device(self.device.name if self._named else None)
+        self.open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it captures, or waits for a lost device to come back."""
+        return self._capture is not None or self._lost_at is not None
+
     def close(self) -> None:
         """Stop; what was heard and not yet read is gone."""
+        self._lost_at = None
         if self._capture is not None:
             self._capture.close()
             self._capture = None
@@ -226,13 +242,13 @@ class Microphone:
             time.sleep(min(timeout, pause))
             return None
         self._next_try = time.monotonic() + self.options.retry_seconds
+        lost_at = self._lost_at
         try:
-            refresh()
-            self.device = find_device(self.device.name if self._named else None)
-            self.open()
+            self.reopen()
         except MicrophoneError:
+            self._lost_at = lost_at
             return None
-        away, self._lost_at = time.monotonic() - self._lost_at, None
+        away = time.monotonic() - lost_at
         return Notice("back", f"{self.device.name!r} is back after {away:.1f} s.")
 
     def _losses(self) -> Notice | None:

@@ -269,6 +269,6 @@ def _serve_once(selection: str, text: str) -> subprocess.Popen[str]:
     owner.stdin.write(text)
     owner.stdin.close()
     owner.stdin = None
-    while (line := owner.stderr.readline()) and "number 1" not in line:
+    while (line := owner.stderr.readline()) and not line.startswith("  Waiting for"):
         pass  # it says when it is ready
     return owner

@@ -87,24 +87,32 @@ class Typist:
         self.tentative = ""
         return True
 
-    def settle(self, text: str) -> bool:
-        """The final text of a segment, in place of its tentative words. False where it could not be written."""
+    def settle(self, text: str, tentative: str = "") -> bool:
+        """The final text of a segment, in place of its tentative words, and what is tentative after it.
+
+        False where it could not be written.
+        """
         self.context()
         if self._abandoned:
             reason = f"The tentative words could not be changed: {STAYS}."
         elif not self.tentative:
             reason = ""
         else:
-            reason = self._moved() if text.startswith(self.tentative) else self._obstacle()
+            reason = self._moved() if (text + tentative).startswith(self.tentative) else self._obstacle()
         if reason:
             self._notify(f"{reason} Final text: {text.strip()!r}.")
-        done = not reason and self._replace(self.tentative, text)
+        done = not reason and self._replace(self.tentative, text + tentative)
         if not done:
             self.pieces.clear()
         elif text:
             self.pieces.append(text)
-        self.tentative, self._abandoned = "", False
+        self.tentative, self._abandoned = tentative if done else "", False
         return done
+
+    def forget(self) -> None:
+        """Typing has failed: nothing is known of what stands before the cursor."""
+        self.pieces.clear()
+        self.tentative, self._abandoned = "", False
 
     def discard(self) -> None:
         """Take the tentative words back (the dictation was cancelled)."""
