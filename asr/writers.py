@@ -5,20 +5,13 @@ from __future__ import annotations
 import html
 import json
 import os
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from asr.errors import AsrError
 from asr.results import Segment, Transcript, Word
-
-LINE_LENGTH = 42  # characters of a subtitle's line
-LINES = 2
-LONGEST_CUE = 7.0  # seconds
-SHORTEST_CUE = 1.0
+from asr.subtitles import cues
 
 
 def to_txt(transcript: Transcript, name: str = "") -> str:
@@ -144,45 +137,6 @@ def write_file(path: Path, text: str) -> None:
         with suppress(OSError):
             part.unlink()
         raise AsrError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-@dataclass(frozen=True)
-class Cue:
-    """A subtitle: one or two lines for a while."""
-
-    start: float
-    end: float
-    text: str
-    label: str
-
-
-def cues(segments: Sequence[Segment]) -> list[Cue]:
-    """Segments cut into subtitles, each within its lines and its time."""
-    found: list[Cue] = []
-    for segment in segments:
-        for words in _cue_words(segment.words):
-            text = "\n".join(_lines(words))
-            if text:
-                found.append(Cue(words[0].start, words[-1].end, text, _label(segment)))
-    ends = [max(cue.end, min(cue.start + SHORTEST_CUE, following.start)) for cue, following in pairwise(found)]
-    ends += [max(cue.end, cue.start + SHORTEST_CUE) for cue in found[-1:]]
-    return [Cue(cue.start, end, cue.text, cue.label) for cue, end in zip(found, ends, strict=True)]
-
-
-def _cue_words(words: Sequence[Word]) -> Iterator[list[Word]]:
-    cue: list[Word] = []
-    for word in words:
-        if cue and (len(_lines([*cue, word])) > LINES or word.end - cue[0].start > LONGEST_CUE):
-            yield cue
-            cue = []
-        cue.append(word)
-    if cue:
-        yield cue
-
-
-def _lines(words: Sequence[Word]) -> list[str]:
-    text = " ".join(filter(None, (word.text if word.written is None else word.written for word in words)))
-    return textwrap.wrap(text, LINE_LENGTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _segment_object(segment: Segment) -> dict[str, object]:

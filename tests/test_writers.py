@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from asr.errors import AsrError
 from asr.results import Segment, Transcript, Word
-from asr.writers import LINE_LENGTH, LINES, LONGEST_CUE, WRITERS, cues, from_json, write_file
+from asr.writers import WRITERS, from_json, write_file
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1, max_size=14)
 
@@ -106,19 +105,6 @@ def test_json_round_trip(transcript: Transcript) -> None:
 def test_what_is_no_transcript(text: str) -> None:
     with pytest.raises(AsrError, match="not a transcript"):
         from_json(text)
-
-
-@given(transcripts())
-def test_cues_keep_to_their_lines_and_times(transcript: Transcript) -> None:
-    found = cues(transcript.segments)
-    for cue in found:
-        lines = cue.text.split("\n")
-        assert len(lines) <= LINES
-        assert all(len(line) <= LINE_LENGTH for line in lines)
-        assert cue.end - cue.start <= LONGEST_CUE + 1e-6 or len(cue.text.split()) == 1
-    assert all(one.end <= other.start + 1e-6 for one, other in pairwise(found))
-    shown = " ".join(cue.text.replace("\n", " ") for cue in found)
-    assert shown.split() == transcript.text.split()
 
 
 @given(transcripts())
