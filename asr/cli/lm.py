@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Reports on standard error: on a terminal in one line that is written over, else a line each."""
-    terminal: bool = click.get_text_stream("stderr").isatty()
+    terminal = sys.stderr.isatty()
 
     def report(text: str) -> None:
         click.echo(f"\r\x1b[K{text}" if terminal else text, err=True, nl=not terminal)

@@ -69,9 +69,7 @@ def split_sentences(paragraph: str) -> list[str]:
     parts = []
     begin = 0
     for match in _END_OF_SENTENCE.finditer(paragraph):
-        if paragraph[match.start()] != "." or not _NO_END.search(
-            paragraph, max(begin, match.start() - 10), match.start()
-        ):
+        if paragraph[match.start()] != "." or not _NO_END.search(paragraph, max(0, match.start() - 10), match.start()):
             parts.append(paragraph[begin : match.end()])
             begin = match.end()
     parts.append(paragraph[begin:])

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import AsrError
-from asr.ngram.counts import BEGIN, END, WORD_BITS, Rows
-from asr.ngram.model import Array, Level, NGrams, find
+from asr.ngram.counts import BEGIN, END, Rows
+from asr.ngram.model import Array, Level, NGrams, find, key_of
 
 _FALLBACK = (0.0, 0.5, 1.0, 1.5)  # as `lmplz --discount_fallback`, for texts too small to tell
 
 
-def discounts(adjusted: NDArray[np.int64], order: int) -> NDArray[np.float64]:
+def discounts(adjusted: NDArray[np.int64]) -> NDArray[np.float64]:
     """What is taken from adjusted counts of 0, 1, 2, 3 and more (Chen and Goodman, 1998, equation 26)."""
     n = np.bincount(adjusted[adjusted < 5], minlength=5).astype(float)
     if not n[1:4].all():
@@ -43,7 +43,7 @@ def estimate(rows: Rows, words: Sequence[str], order: int, prune: Sequence[int] 
         if k + 1 < order:
             left = np.bincount(counted[k + 1][0], minlength=len(count))
             adjusted = np.where(first == BEGIN, count, left) if k else left
-        discount = discounts(adjusted, k + 1)
+        discount = discounts(adjusted)
         keep = count > thresholds[k] if k else np.ones(len(count), bool)
         taken = discount[np.minimum(adjusted, 3)]
         size = len(counted[k - 1][1]) if k else 1
@@ -69,7 +69,7 @@ def estimate(rows: Rows, words: Sequence[str], order: int, prune: Sequence[int] 
         if k == 0:
             share[BEGIN] = share[END]
         levels.append(
-            Level(
+            Level.of(
                 kept_rows[shorter[keep]] if k else shorter,
                 first[keep],
                 kept_rows[context[keep]] if k else context,
@@ -116,7 +116,7 @@ def _levels(rows: Rows, words: int, order: int) -> list[tuple[Array, Array, Arra
             context = first
         else:
             below = found[-1]
-            context = find((below[0] << WORD_BITS) | below[1], below[2][shorter], first)
-        found.append((shorter, first, context, count))
+            context = find(key_of(below[0], below[1]), below[2][shorter], first)
+        found.append((*(array.astype(np.int32) for array in (shorter, first, context)), count))
         parent = index
     return found

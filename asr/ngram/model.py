@@ -22,22 +22,30 @@ _FLOOR = 1e-12  # the least probability mass left to a shorter history
 
 @dataclass(frozen=True)
 class Level:
-    """The n-grams of one length; natural-log values."""
+    """The n-grams of one length, [n]; natural-log values."""
 
-    shorter: NDArray[np.int64]  # [n] row of the level below: the n-gram without its first word
-    first: NDArray[np.int64]  # [n] the first word
-    context: NDArray[np.int64]  # [n] row of the level below: the n-gram without its last word
-    log_prob: NDArray[np.float64]  # [n]
-    backoff: NDArray[np.float64]  # [n] 0 where the n-gram is no context
-    share: NDArray[np.float64] | None = None  # [n] how much of the text this n-gram is; None: not known
+    shorter: NDArray[np.int32]  # row of the level below: the n-gram without its first word
+    first: NDArray[np.int32]  # the first word
+    context: NDArray[np.int32]  # row of the level below: the n-gram without its last word
+    log_prob: NDArray[np.float64]
+    backoff: NDArray[np.float64]  # 0 where the n-gram is no context
+    share: NDArray[np.float32] | None = None  # how much of the text this n-gram is; None: not known
+
+    @classmethod
+    def of(
+        cls, shorter: Array, first: Array, context: Array, log_prob: Array, backoff: Array, share: Array | None
+    ) -> Level:
+        """A level of arrays of any integer and float types."""
+        whole = (array.astype(np.int32, copy=False) for array in (shorter, first, context))
+        return cls(*whole, log_prob, backoff, None if share is None else share.astype(np.float32, copy=False))
 
     def __len__(self) -> int:
         return len(self.first)
 
     @property
     def key(self) -> NDArray[np.int64]:
-        """Sorted numbers, one for each n-gram: `shorter` and `first` packed."""
-        return (self.shorter << WORD_BITS) | self.first
+        """Sorted numbers, one for each n-gram."""
+        return key_of(self.shorter, self.first)
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,15 @@ class NGrams:
         return last
 
 
+def key_of(shorter: Array, first: Array) -> NDArray[np.int64]:
+    """Rows of the level below and first words as one number each."""
+    key: NDArray[np.int64] = (shorter.astype(np.int64) << WORD_BITS) | first
+    return key
+
+
 def find(level_key: Array, shorter: Array, first: Array) -> NDArray[np.int64]:
     """Rows of the n-grams made of a first word and a row of the level below; -1 where one of the three is missing."""
-    key = (shorter << WORD_BITS) | first
+    key = key_of(shorter, first)
     if not len(level_key):
         return np.full(len(key), -1)
     row = np.searchsorted(level_key, key)
@@ -86,13 +100,14 @@ def union(models: Sequence[NGrams]) -> tuple[NGrams, list[list[Array]], list[lis
         if k == 0:
             keys = [part.first for part in parts]
         else:
-            keys = [(place[part.shorter] << WORD_BITS) | part.first for place, part in zip(places, parts, strict=True)]
+            keys = [key_of(place[part.shorter], part.first) for place, part in zip(places, parts, strict=True)]
         key = np.unique(np.concatenate(keys))
         new_places = [np.searchsorted(key, own) for own in keys]
         context = np.zeros(len(key), np.int64)
         for place, new_place, part in zip(places, new_places, parts, strict=False):
             context[new_place] = place[part.context]
-        level = Level(key >> WORD_BITS, key & ((1 << WORD_BITS) - 1), context, np.zeros(len(key)), np.zeros(len(key)))
+        zeros = np.zeros(len(key))
+        level = Level.of(key >> WORD_BITS, key & ((1 << WORD_BITS) - 1), context, zeros, zeros, None)
         for i, (new_place, part) in enumerate(zip(new_places, parts, strict=True)):
             prob = backoffs[i][-1][context] + probs[i][-1][level.shorter] if k else np.full(len(key), -np.inf)
             backoff = np.zeros(len(key))
@@ -107,7 +122,7 @@ def union(models: Sequence[NGrams]) -> tuple[NGrams, list[list[Array]], list[lis
 
 def _empty_level() -> Level:
     whole, real = np.empty(0, np.int64), np.empty(0)
-    return Level(whole, whole, whole, real, real, real)
+    return Level.of(whole, whole, whole, real, real, None)
 
 
 def token_log_probs(
@@ -145,12 +160,12 @@ def mix(models: Sequence[NGrams], weights: Sequence[float]) -> NGrams:
     levels: list[Level] = []
     for k, level in enumerate(joined.levels):
         log_prob = np.logaddexp.reduce([np.log(w) + own[k] for w, own in zip(weights, probs, strict=True)])
-        levels.append(replace(level, log_prob=log_prob, share=np.zeros(len(level))))
+        levels.append(replace(level, log_prob=log_prob, share=np.zeros(len(level), np.float32)))
     for model, weight in zip(models, weights, strict=True):
         place = np.arange(len(model.words))
         for k, level in enumerate(model.levels):
             if k:
-                place = np.searchsorted(levels[k].key, (place[level.shorter] << WORD_BITS) | level.first)
+                place = np.searchsorted(levels[k].key, key_of(place[level.shorter], level.first))
             share = levels[k].share
             if share is not None and level.share is not None:
                 share[place] += weight * level.share
@@ -203,9 +218,9 @@ def prune_by_entropy(model: NGrams, threshold: float) -> NGrams:
     return with_backoffs(select(model, kept))
 
 
-def context_shares(model: NGrams) -> list[NDArray[np.float64]]:
+def context_shares(model: NGrams) -> list[Array]:
     """By level how much of all text each n-gram is: as counted, or as the model itself would have it."""
-    shares: list[NDArray[np.float64]] = []
+    shares: list[Array] = []
     for k, level in enumerate(model.levels):
         if level.share is not None:
             shares.append(level.share)
@@ -224,7 +239,7 @@ def select(model: NGrams, kept: Sequence[NDArray[np.bool_]]) -> NGrams:
     row = np.arange(len(model.words))
     for level, keep in zip(model.levels[1:], kept[1:], strict=True):
         levels.append(
-            Level(
+            Level.of(
                 row[level.shorter[keep]],
                 level.first[keep],
                 row[level.context[keep]],
@@ -253,10 +268,10 @@ def from_lists(words: Sequence[str], tables: Sequence[tuple[Array, Array, Array]
             first = np.arange(len(words))
         else:
             below = _rows(levels, grams[:, 1:])
-            key = np.unique((below << WORD_BITS) | grams[:, 0])
+            key = np.unique(key_of(below, grams[:, 0]))
             shorter, first = key >> WORD_BITS, key & ((1 << WORD_BITS) - 1)
             context = first if k == 1 else find(levels[-1].key, levels[-1].context[shorter], first)
-        level = Level(shorter, first, context, np.zeros(len(first)), np.zeros(len(first)))
+        level = Level.of(shorter, first, context, np.zeros(len(first)), np.zeros(len(first)), None)
         log_prob = levels[-1].backoff[context] + levels[-1].log_prob[shorter] if k else np.full(len(words), -np.inf)
         own = _rows([*levels, level], np.asarray(tables[k][0], np.int64))
         log_prob[own] = tables[k][1]

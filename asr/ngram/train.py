@@ -29,6 +29,7 @@ from asr.ngram.model import NGrams, mix, prune_by_entropy, token_log_probs, tune
 from asr.ngram.table import file_size
 
 _HELD_OUT_BLOCK = 1 << 22
+_LEAST_WEIGHT = 1e-3  # a text that gets less is left out
 _LOG_THRESHOLDS = (-30.0, -5.0)  # the range in which the pruning threshold is looked for
 _SIZE_ROUNDS = 12  # halvings of it
 
@@ -74,6 +75,7 @@ def train(
         corpus.renumber(ids)
         rows = count(corpus, CountOptions(options.order, options.run_rows), report)
         models.append(estimate(rows, names, options.order, options.prune))
+        del rows
         outside = counted[ids == UNKNOWN].sum() / corpus.tokens
         report(f"estimated {_sizes(models[-1])}; {outside:.2%} of the words are outside the vocabulary")
     model = models[0]
@@ -81,7 +83,9 @@ def train(
         tuning.renumber(ids)
         final = mixture_weights(models, [histories(b, options.order) for b in tuning.blocks(_HELD_OUT_BLOCK)])
         report("weights " + ", ".join(f"{text[0].name} {w:.3f}" for text, w in zip(texts, final, strict=True)))
-        model = mix(models, final.tolist()) if len(models) > 1 else model
+        heard = final >= _LEAST_WEIGHT
+        chosen = [model for model, is_heard in zip(models, heard, strict=True) if is_heard]
+        model = mix(chosen, (final[heard] / final[heard].sum()).tolist()) if len(chosen) > 1 else chosen[0]
     return prune_to_size(model, options.megabytes, report) if options.megabytes else model
 
 
