@@ -92,7 +92,12 @@ def test_training_writes_arpa_by_name(tmp_path: Path) -> None:
 
 def test_mixes_for_a_held_out_text(tmp_path: Path) -> None:
     """A model for one speaker's words prefers their text; texts joined by a comma count as one."""
-    for name, text in {"a": "sun moon sun\n", "b": "moon star\n", "c": "one two three\n", "held": "one two three\none three\n"}.items():
+    for name, text in {
+        "a": "sun moon sun\n",
+        "b": "moon star\n",
+        "c": "one two three\n",
+        "held": "one two three\none three\n",
+    }.items():
         (tmp_path / f"{name}.txt").write_text(text * 20)
     texts = f"{tmp_path / 'a.txt'},{tmp_path / 'b.txt'}", tmp_path / "c.txt"
     result = lm("train", *texts, "--heldout", tmp_path / "held.txt", "-o", tmp_path / "mixed.lm", "--order", "2")
