@@ -118,7 +118,8 @@ def plan_epoch(
         seconds = sum(durations[number] for number in group) if group else choice.uniform(*mixture.noise_seconds)
         seconds += (len(group) - 1) * mixture.pause_seconds[1] if len(group) > 1 else 0.0
         examples.append(Example(group, seconds, choice.getrandbits(63), choice.random() < mixture.from_memory))
-    examples.sort(key=lambda example: example.seconds * choice.uniform(0.95, 1.05))
+    spread = 0.05 if epoch > 0 else 0.0  # other neighbours in every epoch
+    examples.sort(key=lambda example: example.seconds * choice.uniform(1 - spread, 1 + spread))
     batches: list[list[Example]] = []
     longest = 0.0
     for example in examples:

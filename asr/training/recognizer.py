@@ -235,7 +235,8 @@ class RecognizerTask:
         )
         first, second, end = self.network(batch.features.to(device), batch.lengths.to(device), start)
         for memory, final in zip(self._memory, end, strict=True):
-            memory[:, batch.slots] = final.detach().float().cpu()
+            found = final.detach().float().cpu()
+            memory[:, batch.slots] = torch.where(found.isfinite(), found, torch.zeros(()))
         total = torch.zeros((), device=device)
         parts: dict[str, float] = {}
         weights = {"phones": self.recipe.head_weights[0], "spelling": self.recipe.head_weights[1]}

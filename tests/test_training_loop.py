@@ -1,0 +1,186 @@
+"""Training on six real clips: it learns them, goes on exactly where it was killed, and refuses what cannot be."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install '.[train]'")
+
+import asr
+from asr.errors import AsrError
+from asr.text import normalize
+from asr.training.augment import Augmentation
+from asr.training.config import load_recipe, override_setting
+from asr.training.corpus import Mixture
+from asr.training.export import export_model, log_prob_difference
+from asr.training.loop import Options, Trainer, learning_rate
+from asr.training.model import Shape
+from asr.training.recognizer import RecognizerRecipe
+
+DATA = Path(__file__).parent / "data"
+PLAIN = Augmentation(
+    speeds=(1.0,), room=0, noise=0, gain=0, telephone=0, frequency_masks=0, time_masks_per_second=0
+)  # fmt: skip
+TINY = RecognizerRecipe(
+    name="tiny",
+    train=(("clips.jsonl", 1.0),),
+    valid=("clips.jsonl",),
+    subwords=64,
+    shape=Shape(streaming_layers=1, streaming_width=128, second_layers=1, second_width=96, dropout=0.0),
+    mixture=Mixture(batch_seconds=100, joined=0, noise=0, cut=0),
+    augmentation=PLAIN,
+    training=Options(
+        epochs=160, learning_rate=5e-3, warmup_steps=10, hold=0.7, weight_decay=0, averaging=0.9, prefetch=0,
+        half_precision=False,
+    ),
+)  # fmt: skip
+
+
+def trainer(recipe: RecognizerRecipe, folder: Path) -> Trainer:  # type: ignore[type-arg]
+    torch.manual_seed(recipe.training.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trainer(recipe.task(DATA, folder), recipe.training, folder)
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    timing = {"seconds", "per second", "waiting"}
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in timing} for line in lines]
+
+
+@pytest.mark.slow
+def test_it_learns_three_clips_by_heart_and_the_exported_model_reads_them(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (DATA / "clips.jsonl").read_text().splitlines()]
+    rows = sorted(rows, key=lambda row: float(row["duration"]))[:3]
+    manifest = tmp_path / "clips.jsonl"
+    manifest.write_text("".join(json.dumps(row | {"audio": str(DATA / row["audio"])}) + "\n" for row in rows))
+    recipe = replace(TINY, train=((str(manifest), 1.0),), valid=(str(manifest),))
+    figures = trainer(recipe, tmp_path / "run").run()
+    assert figures["second spelling"] == 0
+    export_model(tmp_path / "run" / "checkpoint.pt", tmp_path / "model", version="0.0.1")
+    recognizer = asr.Recognizer(tmp_path / "model")
+    for row in rows:
+        heard = recognizer.transcribe(DATA / row["audio"])
+        assert " ".join(word.text for word in heard.words) == normalize(row["text"])
+
+
+HARD = replace(
+    TINY,
+    mixture=Mixture(batch_seconds=30, joined=0.3, noise=0.3, cut=0.5, noise_seconds=(1.0, 2.0)),
+    augmentation=Augmentation(),
+    shape=replace(TINY.shape, streaming_width=24, second_width=16, dropout=0.3),
+    training=replace(TINY.training, epochs=3, warmup_steps=2, prefetch=1, checkpoint_minutes=0),
+)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_run_that_was_killed_and_resumed_gives_the_same_losses(tmp_path: Path, steps: int) -> None:
+    def watched(folder: str, losses: list[dict[str, float]], last: int = 10**9) -> Trainer:  # type: ignore[type-arg]
+        run = trainer(HARD, tmp_path / folder)
+        ordinary: Callable[..., dict[str, float]] = run._step
+
+        def step(*arguments: object) -> dict[str, float]:
+            if run.position.step == last:
+                raise Killed
+            losses.append(ordinary(*arguments))
+            return losses[-1]
+
+        run._step = step  # type: ignore[method-assign]
+        return run
+
+    expected: list[dict[str, float]] = []
+    whole = watched("whole", expected)
+    whole.run()
+    assert len(expected) == whole.position.step == 9
+    found: list[dict[str, float]] = []
+    with pytest.raises(Killed):
+        watched("broken", found, steps).run()
+    again = watched("broken", found)
+    again.resume()
+    assert again.position.step == steps
+    again.run()
+    assert found == expected
+    assert log(tmp_path / "whole")[-1]["second spelling"] == log(tmp_path / "broken")[-1]["second spelling"]
+    for name, value in whole.task.network.state_dict().items():
+        assert torch.equal(value, again.task.network.state_dict()[name]), name
+    for name, value in whole.averaged.items():
+        assert torch.equal(value, again.averaged[name]), name
+
+
+def test_a_loss_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> None:
+    run = trainer(replace(HARD, training=replace(HARD.training, prefetch=0)), tmp_path / "run")
+    task = run.task
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    items = task.plan(0)[0]
+    batch = task.load(items, range(len(items)), 0)
+    parts = run._step(replace(batch, features=batch.features * float("nan")), 1e-3)
+    assert parts["skipped"] == 1 and run.position.skipped == 1
+    assert all(torch.equal(value, before[name]) for name, value in task.network.state_dict().items())
+    assert not any(value.isnan().any() for value in task.carried().values()), "a broken state must not be handed on"
+    assert "skipped" not in run._step(batch, 1e-3)
+
+
+def test_what_is_exported_computes_what_was_trained(tmp_path: Path, speech) -> None:  # type: ignore[no-untyped-def]
+    run = trainer(replace(HARD, training=replace(HARD.training, epochs=1)), tmp_path / "run")
+    run.run()
+    export_model(tmp_path / "run" / "best.pt", tmp_path / "float", int8=False)
+    export_model(tmp_path / "run" / "best.pt", tmp_path / "int8")
+    assert log_prob_difference(tmp_path / "run" / "best.pt", tmp_path / "float", speech) < 1e-3
+    assert 1e-6 < log_prob_difference(tmp_path / "run" / "best.pt", tmp_path / "int8", speech) < 0.2
+
+
+def test_a_phone_head_needs_a_way_to_pronounce_every_word(tmp_path: Path) -> None:
+    (tmp_path / "few.dict").write_text("the DH AH0\n")
+    with pytest.raises(AsrError, match=r"lacks \d+ words, .*recipes/g2p.py"):
+        trainer(replace(TINY, dictionary=str(tmp_path / "few.dict")), tmp_path / "run")
+
+
+def test_a_missing_file_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (DATA / "clips.jsonl").read_text().splitlines()
+    rows = [json.loads(line) | {"audio": str(DATA / json.loads(line)["audio"])} for line in lines]
+    rows[0]["audio"] = "gone.opus"
+    rows[1]["text"] = "nothing that 4711 could be"
+    rows[2]["text"] = "far too many words for so short a clip " * 40
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    TINY.task(tmp_path, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "gone.opus" in said and "too short for their text" in said
+
+
+def test_learning_rate() -> None:
+    options = Options(learning_rate=1.0, warmup_steps=10, hold=0.5)
+    assert learning_rate(options, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(options, 50, 0.4) == 1.0
+    assert learning_rate(options, 50, 0.75) == pytest.approx(0.5)
+    assert learning_rate(options, 50, 1.0) == 0.0
+
+
+def test_overrides_are_typed_and_unknown_keys_are_refused() -> None:
+    assert override_setting(TINY, "epochs=3").training.epochs == 3.0
+    assert override_setting(TINY, "shape.cell=rnn").shape.cell == "rnn"
+    assert override_setting(TINY, "speeds=0.9,1.1").augmentation.speeds == (0.9, 1.1)
+    assert override_setting(TINY, "half_precision=true").training.half_precision is True
+    assert override_setting(TINY, "valid=('a.jsonl',)").valid == ("a.jsonl",)
+    with pytest.raises(AsrError, match="did you mean 'epochs'"):
+        override_setting(TINY, "epoch=3")
+    with pytest.raises(AsrError, match="subwords is of type int"):
+        override_setting(TINY, "subwords=many")
+    with pytest.raises(AsrError, match="cell"):
+        override_setting(TINY, "cell=gru")
+    with pytest.raises(AsrError, match="could be"):
+        override_setting(TINY, "noise=0.1")
+
+
+def test_a_recipe_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match="no such recipe"):
+        load_recipe(tmp_path / "gone.py")
+    (tmp_path / "other.py").write_text("recipe = 3\n")
+    with pytest.raises(AsrError, match="no object called `recipe`"):
+        load_recipe(tmp_path / "other.py")
