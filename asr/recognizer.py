@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import Audio
+from asr.decoders import load_decoders
 from asr.endpoint import Endpoint, endpoint_options
 from asr.errors import AudioError, ModelError
-from asr.greedy import Greedy
 from asr.network import Network
+from asr.punctuation import Tagger
 from asr.reading import Model, SecondReading, Wanted
 from asr.results import Segment, Transcript
 from asr.stream import Options, Stream
@@ -41,14 +42,20 @@ def find_model(model: str | Path | None = None) -> Path:
 class Recognizer:
     """Immutable; any number of streams, in any threads, may use it at once."""
 
-    def __init__(self, model: str | Path | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        threads: int = 1,
+        plain: bool = False,
+        numbers: Literal["digits", "words"] = "digits",
+    ) -> None:
         """Loads a model directory, the shipped one if none is named. `threads` is how many processor cores one step
-        may use. Raises `ModelError` for a directory that is missing, damaged or of another format."""
+        may use. Final text has marks, capitals and, unless `numbers` is "words", figures, if the model can write
+        them; `plain`: bare words. Raises `ModelError` for a directory that is missing, damaged or of another format."""
         network = Network.load(find_model(model), threads)
-        if Greedy.head not in network.heads:
-            raise ModelError(f"{network.directory} has no spelling head: nothing here can decode it.")
-        greedy = Greedy(network.heads[Greedy.head])
-        self._model = Model(network, first_decoder=greedy, second_decoder=greedy)
+        tagger = None if plain else Tagger.load(network.directory, numbers)
+        self._model = Model(network, *load_decoders(network), tagger=tagger)
 
     @property
     def model(self) -> str:

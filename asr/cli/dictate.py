@@ -24,6 +24,8 @@ KEYBOARDS = ("xdotool", "wtype", "ydotool", "clipboard", "stdout")
 @click.option("--device", metavar="NAME|NUMBER", help="Input device, as `asr microphones` lists it.")
 @click.option("--channel", type=click.IntRange(1), help="Only this channel, counted from 1 (default: all, mixed).")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
+@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
+@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
 @click.option("--type", "wanted", type=click.Choice(KEYBOARDS), help="What presses the keys (default: what fits).")
 @click.option(
@@ -53,6 +55,8 @@ def dictate(
     device: str | None,
     channel: int | None,
     model: str | None,
+    plain: bool,
+    numbers: Literal["digits", "words"],
     endpoint: str,
     wanted: str | None,
     tentative: Literal["hold", "type"],
@@ -88,7 +92,7 @@ def dictate(
     pick = None if channel is None else channel - 1
     with quiet_native_errors(), Server(socket_path()) as server:
         microphone = Microphone(device, channel=pick)
-        stream = Recognizer(model).stream(hotwords=expected, endpoint=endpoint)
+        stream = Recognizer(model, plain=plain, numbers=numbers).stream(hotwords=expected, endpoint=endpoint)
         report(
             f"Typing with {name}." if keyboard.tried else f"Typing with {name}, which has not been tried by its tests."
         )

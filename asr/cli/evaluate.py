@@ -94,7 +94,7 @@ def _evaluate(
     from asr.recognizer import Recognizer
 
     utterances = read_manifest(manifest, root)[::every]
-    recognizer = Recognizer(model)
+    recognizer = Recognizer(model, plain=True)
     network = recognizer.network
     phones = None
     if PHONES in network.heads and (dictionary is not None or (network.directory / LEXICON).is_file()):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -39,6 +39,8 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 )
 @click.option("--channel", type=click.IntRange(1), help="Only this channel, counted from 1 (default: all, mixed).")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
+@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
+@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per update.")
 @click.option("--timestamps", is_flag=True, help="Start and end before each sentence.")
 @click.option(
@@ -74,6 +76,8 @@ def listen(
     device: str | None,
     channel: int | None,
     model: str | None,
+    plain: bool,
+    numbers: Literal["digits", "words"],
     as_json: bool,
     timestamps: bool,
     endpoint: str,
@@ -105,7 +109,7 @@ def listen(
         raise AsrError(f"{record} exists already: choose another name.")
     changes = {"nothing_said": nothing_said, "silence_after_words": silence_after_words, "longest": longest}
     rules = endpoint_options(endpoint, **{name: value for name, value in changes.items() if value is not None})
-    recognizer = Recognizer(model)
+    recognizer = Recognizer(model, plain=plain, numbers=numbers)
     if latency is not None:
         from asr.latency import measure
 

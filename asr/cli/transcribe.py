@@ -43,6 +43,8 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--raw-channels", type=click.IntRange(1, 64), default=1, show_default=True, help="Channels of raw PCM.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at once (default: one for each processor core).")
 @click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
+@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
+@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
 def transcribe(
     paths: tuple[Path, ...],
@@ -56,6 +58,8 @@ def transcribe(
     raw_channels: int,
     jobs: int | None,
     endpoint: str,
+    plain: bool,
+    numbers: Literal["digits", "words"],
     model: str | None,
 ) -> None:
     """Text of recordings: files, folders (all audio in them), - for standard input.
@@ -76,7 +80,7 @@ def transcribe(
     if len(todo) < len(work):
         click.echo(f"{len(work) - len(todo)} of {len(work)} are already done (--force does them again).", err=True)
     if todo:
-        recognizer = Recognizer(model)
+        recognizer = Recognizer(model, plain=plain, numbers=numbers)
         progress = Progress(todo)
 
         def run(item: Work) -> Transcript:
