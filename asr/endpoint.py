@@ -29,7 +29,7 @@ class Endpoint:
     silence_after_words: float = 0.6  # a pause this long ends the segment; loud frames without words count half
     longest: float = 15.0  # a segment without a pause is cut, at its least speech-like point ...
     search: float = 5.0  # ... of this much before the limit
-    lead_in: float = 0.4  # what a segment keeps of the silence before its first word
+    lead_in: float = 0.4  # what a segment keeps of the silence before its first word, at most
     speech: float = 0.5  # a frame whose blank probability is below this holds speech
 
     def __post_init__(self) -> None:
@@ -137,9 +137,10 @@ class Detector:
         stop = len(self) - SMOOTH // 2
         return start + int(np.argmin(cost[start:stop]))
 
-    def after_pause(self) -> int:
-        """The frame from which the next segment may need what stands here: the end of the silence after speech."""
-        return max(self._spoken(), len(self) - self._frames(self.options.lead_in))
+    def divide(self) -> int:
+        """The frame in the silence at the end where the next segment begins: each gets its part of the silence."""
+        silence = len(self) - self._spoken()
+        return len(self) - min(silence // 2, self._frames(self.options.lead_in))
 
     def drop(self, frames: int) -> None:
         """Forgets the first frames: they belong to a segment that has ended."""

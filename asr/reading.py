@@ -81,6 +81,7 @@ class Ended:
     first_frame: int  # counted from the start of the stream's sound
     hidden: Floats  # [frames, width]
     log_probs: Floats  # [frames, tokens] of the first reading, the head that its decoder reads
+    pause: int  # frames of silence that followed
     ended_by: EndedBy
     wanted: Wanted
     decided: tuple[Word, ...] | None = None  # there is no second reading: the words of the first
@@ -150,7 +151,7 @@ class Reader:
             state = decoder.step(ended.wanted.start(decoder), log_probs)
             words = model.words(decoder.best(state)[0].words, ended.first_frame)
         if model.tagger is not None and words:
-            end = (ended.first_frame + len(ended.log_probs)) * model.network.frame_seconds
+            end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
             nexts = [*(word.start for word in words[1:]), end]
             pauses = [max(0.0, start - word.end) for word, start in zip(words, nexts, strict=True)]
             written = model.tagger.write(words, self._context, pauses, ended.ended_by)

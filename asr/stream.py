@@ -258,6 +258,7 @@ class Stream:
             "waiting": [
                 {
                     "first_frame": ended.first_frame,
+                    "pause": ended.pause,
                     "ended_by": ended.ended_by,
                     "wanted": dataclasses.asdict(ended.wanted),
                     "decided": None if ended.decided is None else [dataclasses.astuple(w) for w in ended.decided],
@@ -334,7 +335,8 @@ class Stream:
             log_probs = take(f"waiting.{i}.log_probs", -1, tokens)
             hidden = take(f"waiting.{i}.hidden", len(log_probs), width)
             wanted = wanted_from(about["wanted"])
-            ended = Ended(int(about["first_frame"]), hidden, log_probs, about["ended_by"], wanted)
+            first_frame, pause = int(about["first_frame"]), int(about["pause"])
+            ended = Ended(first_frame, hidden, log_probs, pause, about["ended_by"], wanted)
             if about["decided"] is not None:
                 ended.decided = tuple(Word(*fields) for fields in about["decided"])
             stream._reader.submit(ended)
@@ -345,7 +347,7 @@ class Stream:
     def _advance(self, audio: Floats, running: Running | None = None, rules: bool = True) -> None:
         """Reads `audio`, whole frames, and applies the endpoint rules frame by frame."""
         network = self._model.network
-        running = running or self._running
+        running = self._running if running is None else running
         reading = network.first(audio, running.state)
         running.state = reading.state
         loud = np.concatenate([running.levels, levels(audio, network.frame_samples)])
@@ -368,12 +370,10 @@ class Stream:
 
     def _end(self, rule: Rule) -> None:
         running, detector = self._running, self._running.detector
-        keep = detector.quietest() if rule == "length" else detector.after_pause()
-        if rule == "length":
-            self._submit(running, keep, rule)
-        elif rule == "pause":
-            self._submit(running, len(running), rule)
-        running.drop(keep)
+        cut = detector.quietest() if rule == "length" else detector.divide()
+        if rule != "nothing":
+            self._submit(running, cut, rule)
+        running.drop(cut)
 
     def _submit(self, running: Running, stop: int, ended_by: EndedBy) -> bool:
         """Hands the segment's frames up to `stop` to the reader, if they hold speech."""
@@ -382,7 +382,8 @@ class Stream:
         first = running.detector.first
         sound = running.first_output - self._model.network.look_ahead_frames
         hidden, log_probs = rows(running.hidden[first:stop]), rows(running.log_probs[first:stop])
-        ended = Ended(sound + first, hidden, log_probs, ended_by, self._wanted)
+        pause = 0 if ended_by == "length" else len(running.detector) - stop
+        ended = Ended(sound + first, hidden, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
             hypothesis = self._model.first_decoder.best(self._decode(running, stop))[0]
             ended.decided = self._model.words(hypothesis.words, sound)

@@ -68,7 +68,7 @@ def test_what_a_segment_keeps_of_the_silence() -> None:
     found = detector()
     run(found, (SILENCE, 3.0), (SPEECH, 1.0), (SILENCE, 1.0))
     assert found.first == 75 - 10
-    assert found.after_pause() == len(found) - 10
+    assert (len(found), found.divide()) == (75 + 25 + 15, 75 + 25 + 8)
     assert run(detector(endpoint_options("fast")), (SPEECH, 1.0), (SILENCE, 1.0)) == [(25 + 9, "pause")]
 
 
