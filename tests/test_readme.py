@@ -136,22 +136,10 @@ def test_links_lead_somewhere(document: str) -> None:
     assert not missing
 
 
-def test_tree_is_true() -> None:
-    """The map of the checkout: every path in it exists, and every module directly under `asr/` is in it."""
-    trees = [text for _, text in blocks("text") if text.startswith(("asr/", "README.md"))]
-    assert len(trees) == 1, "one map, in CONTRIBUTING.md"
-    paths: list[Path] = []
-    folder = Path()
-    for line in trees[0].splitlines():
-        inside = line.startswith("  ")
-        for name in line.split("  ")[1 if inside else 0].split():
-            paths.append((folder if inside else Path()) / name)
-            if not inside and name.endswith("/"):
-                folder = Path(name)
-    missing = [str(path) for path in paths if not (ROOT / path).exists()]
-    assert not missing
-    modules = {path.relative_to(ROOT) for path in (ROOT / "asr").glob("*.py")}
-    assert modules <= set(paths), f"not on the map: {sorted(map(str, modules - set(paths)))}"
+def test_the_map_is_true() -> None:
+    """Each file of the package stands on the map with its own first line: `python tools/release.py render`."""
+    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
+    assert release["layout"]({}, MODEL) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_ci_does_what_the_readme_says() -> None:

@@ -16,6 +16,7 @@ and what stands between them is written by this program, never by hand.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import re
@@ -63,7 +64,9 @@ class Release:
         run([Path(sys.executable).parent / "asr", *arguments])
 
     def figures(self) -> Figures:
-        """What was measured of this very model; raises `SystemExit` where that was another one."""
+        """What was measured of this very model; nothing where that was another one."""
+        if not (self.model / "model.json").exists():
+            return {}
         path = self.model / "figures.json"
         found: Figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         fingerprint = read_config(self.model)["fingerprint"]
@@ -284,6 +287,8 @@ def speed(figures: Figures, model: Path) -> str | None:
 
 def training(figures: Figures, model: Path) -> str | None:
     """How the model was made, as its export recorded it."""
+    if not figures:
+        return None
     summary = read_config(model).get("training", {})
     rows = [
         (name.replace("_", " "), str(value)) for name, value in summary.items() if not isinstance(value, dict | list)
@@ -291,9 +296,23 @@ def training(figures: Figures, model: Path) -> str | None:
     return table(("training", ""), rows) if rows else None
 
 
+def layout(figures: Figures, model: Path) -> str:
+    """The map of the package: each file's own first line."""
+    files = [path for path in sorted((ROOT / "asr").glob("*.py")) if path.stem not in ("__init__", "__main__")]
+    folders = [path.parent for path in sorted((ROOT / "asr").glob("*/__init__.py"))]
+    width = max(len(path.name) for path in (*files, *folders)) + 2
+    places = {path.name: path for path in files} | {f"{path.name}/": path / "__init__.py" for path in folders}
+    lines = [
+        f"  {name:{width}}{(ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or '').splitlines()[0]}"
+        for name, path in places.items()
+    ]
+    return "\n".join(("```text", "asr/", *lines, "```"))
+
+
 REGIONS: dict[str, Callable[[Figures, Path], str | None]] = {
     "accuracy": accuracy,
     "greedy": greedy,
+    "map": layout,
     "speed": speed,
     "streams": streams,
     "training": training,
@@ -309,7 +328,7 @@ def main() -> None:
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     model = options.model.absolute()
-    documents = (ROOT / "README.md", ROOT / "recipes" / "README.md", model / "card.md")
+    documents = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md")), model / "card.md")
     release = Release(model, options.data.absolute() if options.data else None, documents)
     for name in options.steps or STEPS:
         print(f"== {name}", flush=True)
