@@ -36,12 +36,23 @@ def x11(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> Iterator[X11Deskto
 
 
 class Window:
-    """A window and what has arrived in it."""
+    """A window and what has arrived in it since the test began."""
 
-    def __init__(self, desktop: Desktop, window: int, file: Path) -> None:
-        self.window = window
+    def __init__(self, desktop: Desktop, kind: str, name: str, folder: Path) -> None:
         self._desktop = desktop
-        self._file = file
+        self._file = folder / name
+        self._file.touch()
+        self._before = 0
+        make = desktop.terminal if kind == "xterm" else desktop.entry
+        self.window = make(name, self._file)
+        self._kind = kind
+
+    def begin(self) -> None:
+        """A new test: the focus is here, the cursor at the end."""
+        self.focus()
+        if self._kind == "tk":
+            self._desktop.xdotool("key", "ctrl+End")
+        self._before = len(self._file.read_text())
 
     def focus(self) -> None:
         self._desktop.focus(self.window)
@@ -50,7 +61,7 @@ class Window:
     def text(self) -> str:
         """As it stands there: a terminal's program gets each BackSpace as a character."""
         text = ""
-        for character in self._file.read_text() if self._file.exists() else "":
+        for character in self._file.read_text()[self._before :]:
             text = text[:-1] if character in "\x7f\b" else text + character
         return text
 
@@ -63,20 +74,22 @@ class Window:
         return True
 
 
-@pytest.fixture(params=["xterm", "tk"])
-def window(request: pytest.FixtureRequest, desktop: Desktop, tmp_path: Path) -> Window:
-    return open_window(desktop, request.param, "first", tmp_path)
+@pytest.fixture(scope="module")
+def windows(desktop: Desktop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Window]:
+    folder = tmp_path_factory.mktemp("windows")
+    return {name: Window(desktop, name.split("-")[0], name, folder) for name in ("xterm", "tk-other", "tk")}
 
 
 @pytest.fixture
-def other(desktop: Desktop, tmp_path: Path) -> Window:
-    return open_window(desktop, "tk", "other", tmp_path)
+def other(windows: dict[str, Window]) -> Window:
+    windows["tk-other"].begin()
+    return windows["tk-other"]
 
 
-def open_window(desktop: Desktop, kind: str, name: str, folder: Path) -> Window:
-    title = f"{folder.name}-{name}"
-    make = desktop.terminal if kind == "xterm" else desktop.entry
-    return Window(desktop, make(title, folder / name), folder / name)
+@pytest.fixture(params=["xterm", "tk"])
+def window(request: pytest.FixtureRequest, windows: dict[str, Window], other: Window) -> Window:
+    windows[request.param].begin()
+    return windows[request.param]
 
 
 @pytest.fixture

@@ -79,15 +79,16 @@ class Server:
     def __enter__(self) -> Self:
         if _answers(self.path):
             raise ControlError("A dictation runs already: `asr dictate quit` ends it.")
-        self.path.unlink(missing_ok=True)  # left behind by one that was killed
+        making = self.path.with_suffix(f".{os.getpid()}")
         mask = os.umask(0o177)
         try:
-            self._socket.bind(str(self.path))
+            self._socket.bind(str(making))
+            self._socket.listen()
+            making.replace(self.path)  # it is there once it answers; one left behind by a killed dictation goes
         except OSError as error:
             raise ControlError(f"{self.path} cannot be made ({error.strerror}).") from error
         finally:
             os.umask(mask)
-        self._socket.listen()
         threading.Thread(target=self._serve, name="dictation-control", daemon=True).start()
         return self
 

@@ -75,10 +75,10 @@ class Dictation:
             self._open()
         while not stop.is_set():
             if self._microphone.is_open:
-                self._take_requests(requests, stop)
                 self._listen()
+                self._take_requests(requests, stop)
             else:
-                self._typist.context()  # sees at once when somebody types or the focus moves
+                self._typist.context()  # sees when somebody types or the focus moves
                 self._take_requests(requests, stop, self._options.idle_seconds)
         if self.phase == "dictating":
             self._end(None, "waiting")

@@ -80,7 +80,7 @@ class Desktop:
     def __init__(self) -> None:
         reader, writer = os.pipe()
         self._server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
             pass_fds=[writer],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -122,8 +122,11 @@ class Desktop:
         return self._focused(title)
 
     def focus(self, window: int) -> None:
-        self.xdotool("windowactivate", "--sync", str(window))
-        wait_for(lambda: self.active() == window, what=f"the focus on window {window}")
+        def focused() -> bool:
+            self.xdotool("windowactivate", str(window))  # in vain until the window manager is there
+            return self.active() == window
+
+        wait_for(focused, what=f"the focus on window {window}")
 
     def active(self) -> int:
         return int(self.xdotool("getactivewindow") or 0)
@@ -137,7 +140,7 @@ class Desktop:
 
     def _focused(self, title: str) -> int:
         def found() -> Sequence[str]:
-            return self.xdotool("search", "--name", f"^{title}$").split()
+            return self.xdotool("search", "--onlyvisible", "--name", f"^{title}$").split()
 
         wait_for(found, what=f"the window {title!r}")
         window = int(found()[-1])
