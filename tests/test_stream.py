@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ def blocks(samples: Samples, cuts: Sequence[int]) -> Iterator[Samples]:
 def run(stream: Stream, parts: Iterator[Samples], rate: int = 16000) -> list[Segment]:
     found = [segment for part in parts for segment in stream.feed(part, rate)]
     return found + stream.finish()
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model: Path) -> Recognizer:
+    """The small network with greedy decoding: a beam search has far more to do for a network that is never sure."""
+    recognizer = Recognizer(tiny_model)
+    greedy = Greedy(recognizer.network.heads["spelling"])
+    recognizer._model = replace(recognizer._model, first_decoder=greedy, second_decoder=greedy)
+    return recognizer
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,23 @@ def test_save_and_restore_change_nothing(
         assert copy.partial == stream.partial or mode == "background"  # there a segment may become final any moment
         stream = copy
     assert found + stream.finish() == expected
+
+
+@given(cuts=st.lists(st.integers(0, 64000), max_size=4), mode=st.sampled_from(MODES), look=st.booleans())
+@settings(max_examples=5)
+def test_the_same_with_a_beam_search(
+    tiny_model: Path, talk: Samples, cuts: list[int], mode: SecondReading | None, look: bool
+) -> None:
+    recognizer, samples = Recognizer(tiny_model), talk[64000:128000]
+    stream = recognizer.stream(second_reading=mode)
+    expected = run(recognizer.stream(second_reading="inline" if mode else None), iter([samples]))
+    found: list[Segment] = []
+    for part in blocks(samples, cuts):
+        found += stream.feed(part)
+        if look:
+            assert stream.partial.text is not None
+        stream = recognizer.restore(stream.save())
+    assert found + stream.finish() == expected != []
 
 
 @dataclass(frozen=True)
