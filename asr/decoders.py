@@ -17,7 +17,9 @@ from asr.network import Network
 
 PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
-FIRST = {"beam": 60, "beam_score": 10.0}  # the first reading's beam where the model's configuration does not say
+# Limits of the search where the model's configuration does not say.
+FIRST = {"beam": 60, "beam_score": 10.0}
+OPEN = {"beam": 8, "beam_score": 8.0, "token_score": -4.0}  # without a lexicon there is little that a beam could find
 
 
 def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
@@ -38,6 +40,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
         raise ModelError(
             f"{directory} has neither a {LEXICON} for its phones nor a spelling head: nothing can decode it."
         )
+    narrow = FIRST if lexicon is not None else OPEN
     decoding, calibration = config.get("decoding", {}), config.get("calibration", {})
     try:
         first, second = (
@@ -45,12 +48,12 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
                 network.heads[head],
                 lexicon,
                 model,
-                decoder_options({**narrow, **decoding.get(reading, {})}),
+                decoder_options({**limits, **decoding.get(reading, {})}),
                 head,
                 g2p,
                 Calibration.of(calibration.get(reading, {})),
             )
-            for reading, narrow in (("first", FIRST), ("second", {}))
+            for reading, limits in (("first", narrow), ("second", {} if lexicon is not None else OPEN))
         )
     except (TypeError, ValueError) as error:
         raise ModelError(f"{directory} does not fit together ({error}): tune or export the model again.") from error
