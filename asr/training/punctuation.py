@@ -46,7 +46,7 @@ class TaggerShape:
 
     buckets: int = 16384  # rows of the table that words are hashed into
     embedding: int = 64
-    width: int = 160  # of each direction
+    width: int = 128  # of each direction
     layers: int = 2
     dropout: float = 0.15
 
@@ -99,7 +99,7 @@ class TaggerRecipe:
     text: str  # folder of the shared text, relative to the data folder
     books: float = 0.5  # share of the words that comes from books; the rest is everyday text
     epoch_words: int = 2_000_000
-    batch_words: int = 8192
+    batch_words: int = 4096
     held_out: HeldOut = field(default_factory=HeldOut)
     tuning: tuple[str, ...] = ("books-1", "Taskmaster", "jf99")  # held-out parts for validation; the others measure
     tuning_words: int = 40_000  # of books, and of everyday text
@@ -135,6 +135,12 @@ class TaggerTask:
         self.features = np.array([word_features(word, recipe.shape.buckets) for word in vocabulary], np.int32)
         self.edges = [Edges(part) for part in self.parts]
         self.network = TaggerNetwork(recipe.shape)
+        habits = word_habits(self.parts)
+        with torch.no_grad():
+            weight = self.network.table.weight
+            weight[:, : habits.shape[1]] = torch.from_numpy(
+                fitted_table(self.features, habits, word_counts(self.parts), recipe.shape.buckets)
+            )
         self.bias = [0.0] * len(MARKS)
 
     def plan(self, epoch: int) -> list[list[Item]]:
@@ -300,6 +306,64 @@ def simulated_pauses(marks: NDArray[np.int64], random: np.random.Generator) -> N
     comma = np.where(random.random(marks.shape) < 0.5, 0.0, 0.05 + random.exponential(0.2, marks.shape))
     stop = np.where(random.random(marks.shape) < 0.2, 0.0, 0.1 + random.exponential(0.35, marks.shape))
     return np.select([marks == NONE, marks >= STOP], [none, stop], comma)
+
+
+# What is counted over all of the text, more than the network gets to see, and what its table begins with.
+
+
+def word_counts(parts: Sequence[Tagged]) -> NDArray[np.float64]:
+    size = len(parts[0].vocabulary)
+    return np.sum([np.bincount(part.words, minlength=size) for part in parts], axis=0).astype(np.float64)
+
+
+def word_habits(parts: Sequence[Tagged], prior: float = 10.0) -> NDArray[np.float32]:
+    """How each word of the vocabulary behaves, [words, 8]: log-odds of each mark behind it and before it, of standing
+    large within a sentence, and its frequency; each of mean 0 and deviation 0.5 over running text."""
+    counts = word_counts(parts)
+    size = len(counts)
+    events = np.zeros((7, size))
+    inside = np.zeros(size)
+    for part in parts:
+        marks, cases, words = part.marks, part.cases, part.words
+        before = np.concatenate([[STOP], marks[:-1]])
+        for row, mark in enumerate(range(NONE + 1, QUESTION + 1)):
+            events[row] += np.bincount(words[marks == mark], minlength=size)
+        for row, mark in enumerate((NONE + 1, STOP), 3):
+            events[row] += np.bincount(words[before == mark], minlength=size)
+        within = before < STOP
+        events[5] += np.bincount(words[within & (cases > 0)], minlength=size)
+        events[6] += np.bincount(words[cases == UPPER], minlength=size)
+        inside += np.bincount(words[within], minlength=size)
+    totals = np.tile(counts, (7, 1))
+    totals[5] = inside
+    mean = events.sum(1, keepdims=True) / totals.sum(1, keepdims=True)
+    share = np.clip((events + prior * mean) / (totals + prior), 1e-4, 1.0 - 1e-4)
+    habits = np.stack([*np.log(share / (1.0 - share)), np.log1p(counts)], axis=1)
+    weights = counts[:, None] / counts.sum()
+    habits -= (weights * habits).sum(0)
+    habits /= np.sqrt((weights * habits**2).sum(0)) + 1e-6
+    return np.clip(0.5 * habits, -2.0, 2.0).astype(np.float32)
+
+
+def fitted_table(
+    features: NDArray[np.int32],
+    habits: NDArray[np.float32],
+    counts: NDArray[np.float64],
+    buckets: int,
+    rounds: int = 60,
+) -> NDArray[np.float32]:
+    """Rows [buckets, habits] whose sums over each word's `features` come near its habits, frequent words nearest."""
+    table = np.zeros((buckets, habits.shape[1]))
+    weights = np.sqrt(counts + 1.0)
+    flat = features.ravel()
+    mass = np.bincount(flat, np.repeat(weights, features.shape[1]), buckets) + 20.0
+    for _ in range(rounds):
+        rest = (habits - table[features].sum(1)) * weights[:, None]
+        for column in range(table.shape[1]):
+            pulled = np.bincount(flat, np.repeat(rest[:, column], features.shape[1]), buckets) / features.shape[1]
+            table[:, column] += pulled / mass
+    table[PADDING] = 0.0
+    return table.astype(np.float32)
 
 
 # Measuring.
