@@ -172,48 +172,58 @@ class Bench:
         return measure(command)
 
 
-def percentile(values: list[float], share: float) -> float:
-    return float(np.percentile(np.asarray(values), share))
+class Times:
+    """What each run of a `with` block takes: of this thread's processor time, and of the wall clock; milliseconds."""
+
+    def __init__(self) -> None:
+        self.cpu: list[float] = []
+        self.wall: list[float] = []
+
+    def __enter__(self) -> None:
+        self._start = time.thread_time(), time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        self.cpu.append(1000 * (time.thread_time() - self._start[0]))
+        self.wall.append(1000 * (time.perf_counter() - self._start[1]))
+
+    def figures(self, name: str, of: str) -> list[Figure]:
+        found = []
+        for clock, values in (("cpu", self.cpu), ("wall", self.wall)):
+            what = f"{of}: {'processor time' if clock == 'cpu' else 'wall clock'}"
+            found += [
+                Figure(f"{name}_{clock}_p50_ms", float(np.percentile(values, 50)), "ms", f"{what}, p50"),
+                Figure(f"{name}_{clock}_p99_ms", float(np.percentile(values, 99)), "ms", f"{what}, p99"),
+                Figure(f"{name}_{clock}_max_ms", max(values), "ms", f"{what}, longest"),
+            ]
+        return found
 
 
 def step(bench: Bench) -> list[Figure]:
     network = Network.load(bench.model, threads=1)
     state = network.initial_state()
-    cpu, wall = [], []
+    times = Times()
     for block in bench.speech.blocks(STEP_AUDIO_SECONDS, LIVE_STEP_SECONDS):
-        cpu_start, wall_start = time.thread_time(), time.perf_counter()
-        state = network.first(block, state).state
-        cpu.append(1000 * (time.thread_time() - cpu_start))
-        wall.append(1000 * (time.perf_counter() - wall_start))
-    of = f"80 ms of audio, one thread, first reading, {len(cpu)} steps"
-    return [
-        Figure("step_cpu_p50_ms", percentile(cpu, 50), "ms", f"{of}: processor time, p50"),
-        Figure("step_cpu_p99_ms", percentile(cpu, 99), "ms", f"{of}: processor time, p99"),
-        Figure("step_wall_p50_ms", percentile(wall, 50), "ms", f"{of}: wall clock, p50"),
-        Figure("step_wall_p99_ms", percentile(wall, 99), "ms", f"{of}: wall clock, p99"),
-    ]
+        with times:
+            state = network.first(block, state).state
+    return times.figures("step", "80 ms of audio, one thread, first reading")
 
 
 def live_feed(bench: Bench) -> list[Figure]:
     """An hour of live steps as fast as it goes, the partial text read after each, as `asr listen` does."""
     stream = asr.Recognizer(bench.model).stream(step_seconds=LIVE_STEP_SECONDS, second_reading="background")
-    feed, partial = [], []
+    feed, partial = Times(), Times()
     start = time.process_time()
     for block in bench.speech.blocks(LIVE_AUDIO_SECONDS, LIVE_STEP_SECONDS):
-        before = time.perf_counter()
-        stream.feed(block, rate=RATE)
-        between = time.perf_counter()
-        _ = stream.partial
-        feed.append(1000 * (between - before))
-        partial.append(1000 * (time.perf_counter() - between))
+        with feed:
+            stream.feed(block, rate=RATE)
+        with partial:
+            _ = stream.partial
     stream.finish()
     cpu = time.process_time() - start
     of = f"live stream, {LIVE_AUDIO_SECONDS // 60} min in 80 ms blocks"
     return [
-        Figure("feed_max_ms", max(feed), "ms", f"{of}: longest `feed`"),
-        Figure("feed_p99_ms", percentile(feed, 99), "ms", f"{of}: `feed`, p99"),
-        Figure("feed_p50_ms", percentile(feed, 50), "ms", f"{of}: `feed`, p50"),
-        Figure("partial_p99_ms", percentile(partial, 99), "ms", f"{of}: reading `partial`, p99"),
+        *feed.figures("feed", f"{of}, `feed`"),
+        *partial.figures("partial", f"{of}, reading `partial`"),
         Figure("live_cpu_share", cpu / LIVE_AUDIO_SECONDS, "", f"{of}: share of one core, both readings"),
     ]
 
