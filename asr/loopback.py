@@ -19,7 +19,7 @@ from typing import Self
 from asr.errors import AudioError
 
 NEEDED = {"pulseaudio": "pulseaudio", "pactl": "pulseaudio-utils", "paplay": "pulseaudio-utils"}  # program: package
-LATENCY_MS = 20  # of playing
+BUFFER_MS = 200  # of playing: bridges a busy computer; when the sound is heard is measured where it is heard
 
 
 class LoopbackError(AudioError):
@@ -93,7 +93,7 @@ class Loopback:
     def play(self, recording: Path) -> subprocess.Popen[bytes]:
         """Say a recording into the microphone; it goes on while this returns."""
         return subprocess.Popen(
-            ["paplay", f"--latency-msec={LATENCY_MS}", str(recording)],
+            ["paplay", f"--latency-msec={BUFFER_MS}", str(recording)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 METER_FLOOR_DB = -60.0
 METER_CELLS = 12
 METER_STEPS = " ▏▎▍▌▋▊▉█"
+# What a terminal is told: erase from the start of this line to the end of the screen, ...
+ERASE, UP, NO_WRAP, WRAP = "\r\x1b[J", "\x1b[A", "\x1b[?7l", "\x1b[?7h"
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class PipeView:
@@ -80,8 +82,9 @@ class JsonView:
 class TerminalView:
     """Final sentences scroll up; below them stand the tentative words and a line with level and lag, redrawn in place.
 
-    The two lower lines are cut to the terminal's width. When it becomes narrower, terminals wrap what was drawn before;
-    that is counted, so that nothing is left behind and no final sentence is erased.
+    The two lower lines are cut to the terminal's width, and the cursor rests (hidden) at their beginning. So whatever
+    a terminal that becomes narrower makes of them lies behind the cursor, and erasing needs to count no rows: nothing
+    is left behind, and no sentence above is touched.
     """
 
     def __init__(self, timestamps: bool = False, redraw_seconds: float = 0.1) -> None:
@@ -90,11 +93,8 @@ class TerminalView:
         self._console: Console = Console(highlight=False, soft_wrap=True)
         self._timestamps = timestamps
         self._redraw_seconds = redraw_seconds
-        self._drawn: list[int] = []  # cells of each lower line as it stands on the screen
         self._last_drawn = 0.0
-        # Terminals without XTERM_VERSION wrap old lines anew when they become narrower; xterm and the console cut them.
-        self._rewraps = "XTERM_VERSION" not in os.environ and os.environ.get("TERM") != "linux"
-        self._status = ""
+        self._write(HIDE_CURSOR)
 
     def started(self, started: Started) -> None:
         self._above(self._styled(started_line(started), "green"))
@@ -116,8 +116,7 @@ class TerminalView:
         self._above(self._styled(notice.text, "yellow"))
 
     def close(self) -> None:
-        self._erase()
-        self._write("")
+        self._write(ERASE + SHOW_CURSOR)
 
     @property
     def _width(self) -> int:
@@ -129,25 +128,16 @@ class TerminalView:
         return Text(text, style, end="")
 
     def _above(self, line: Text) -> None:
-        self._erase()
+        self._write(ERASE)
         self._console.print(line, end="\n")
 
     def _draw(self, lines: list[Text]) -> None:
-        self._erase()
         for line in lines:
             line.truncate(self._width)
         with self._console.capture() as captured:
             self._console.print(*lines, sep="\n", end="")
-        self._write(captured.get())
-        self._drawn = [line.cell_len for line in lines]
-
-    def _erase(self) -> None:
-        if not self._drawn:
-            return
-        width = max(1, self._console.size.width)
-        rows = sum(max(1, -(-cells // width)) if self._rewraps else 1 for cells in self._drawn)
-        self._write("\r" + "\x1b[A" * (rows - 1) + "\x1b[J")
-        self._drawn = []
+        # No wrapping meanwhile: while a window is being resized, the width that we know may be an old one.
+        self._write(ERASE + NO_WRAP + captured.get() + WRAP + "\r" + UP * (len(lines) - 1))
 
     def _write(self, text: str) -> None:
         self._console.file.write(text)
