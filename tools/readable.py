@@ -1,0 +1,182 @@
+"""How readable the text is: marks and capitals on held-out text, numbers against a table, subtitles against rules.
+
+python tools/readable.py marks --data DATA --model DIR       held-out books and everyday text
+python tools/readable.py speech MANIFEST --model DIR         marks of recognized speech
+python tools/readable.py numbers TABLE.tsv                   lines of: spoken, tab, written (| between several)
+python tools/readable.py subtitles TALK.json ...             transcripts that `asr transcribe -t json` wrote
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from asr.numerals import in_figures
+from asr.punctuation import MARKS, Tagger
+from asr.recognizer import find_model
+from asr.subtitles import broken_rules, cues
+from asr.writers import from_json
+
+
+def load_tagger(model: str | None) -> Tagger:
+    tagger = Tagger.load(find_model(model))
+    if tagger is None:
+        sys.exit(f"{find_model(model)} has no tagger.onnx: export one with asr export runs/punctuation/best.pt DIR")
+    return tagger
+
+
+def marks(arguments: argparse.Namespace) -> dict[str, object]:
+    """Macro F1 of the marks and share of words written right, on text that neither training nor tuning has seen."""
+    from asr.training.config import load_recipe
+    from asr.training.punctuation import TaggerRecipe, documents, f1_scores
+    from asr.training.punctuation_data import case_of, prepare
+
+    recipe = load_recipe(arguments.recipe)
+    assert isinstance(recipe, TaggerRecipe)
+    tagger = load_tagger(arguments.model)
+    parts = prepare(arguments.data / recipe.text, arguments.cache, recipe.held_out)
+    held_out = {name.removeprefix("held out: "): part for name, part in parts.items() if name.startswith("held")}
+    test = {name: part for name, part in held_out.items() if name not in recipe.tuning}
+    kinds = {
+        "books": [part for name, part in test.items() if name.startswith("books")],
+        "everyday": [part for name, part in test.items() if not name.startswith("books")],
+    }
+    result: dict[str, object] = {"held out": sorted(test)}
+    pooled: list[tuple[np.ndarray, np.ndarray]] = []
+    pooled_case: list[tuple[int, int, int]] = []
+    seconds = words_in_all = 0.0
+    for kind, texts in kinds.items():
+        reference, said, right_given, right_own, total = [], [], 0, 0, 0
+        for document in documents(texts, arguments.words):
+            words = [document.vocabulary[number] for number in document.words]
+            started = time.perf_counter()
+            reading = tagger.read(words)
+            own = reading.marks.argmax(1)
+            seconds, words_in_all = seconds + time.perf_counter() - started, words_in_all + len(words)
+            cases = document.cases
+            for given in (document.marks, own):
+                texts_written = tagger.spell(words, [int(mark) for mark in given], reading.cases)
+                right = int(sum(case_of(text) == case for text, case in zip(texts_written, cases, strict=True)))
+                if given is own:
+                    right_own += right
+                else:
+                    right_given += right
+            total += len(words)
+            reference.append(document.marks.astype(np.int64))
+            said.append(own)
+        pair = np.concatenate(reference), np.concatenate(said)
+        pooled.append(pair)
+        pooled_case.append((right_given, right_own, total))
+        result[kind] = figures(f1_scores(*pair), right_given / total, right_own / total, total)
+    both = np.concatenate([pair[0] for pair in pooled]), np.concatenate([pair[1] for pair in pooled])
+    given, own_, total = (sum(values) for values in zip(*pooled_case, strict=True))
+    result["both"] = figures(f1_scores(*both), given / total, own_ / total, total)
+    result["ms per 100 words"] = round(1000 * seconds / words_in_all * 100, 3)
+    result["tagger MB"] = round((find_model(arguments.model) / "tagger.onnx").stat().st_size / 1e6, 3)
+    return result
+
+
+def figures(f1: np.ndarray, given: float, own: float, words: int) -> dict[str, float]:
+    return {
+        "macro F1": round(float(f1.mean()), 4),
+        **{f"F1 of {mark}": round(float(value), 4) for mark, value in zip(MARKS[1:], f1, strict=True)},
+        "case right, reference's marks %": round(100 * given, 2),
+        "case right, own marks %": round(100 * own, 2),
+        "words": words,
+    }
+
+
+def speech(arguments: argparse.Namespace) -> dict[str, object]:
+    """Full stop at the end and capitals on the recognizer's own words, against punctuated references."""
+    from asr.datasets import read_manifest
+    from asr.recognizer import Recognizer
+
+    recognizer = Recognizer(arguments.model)
+    ended = large = first = words = utterances = 0
+    reasons: Counter[str] = Counter()
+    for utterance in read_manifest(arguments.manifest):
+        if arguments.corpus and utterance.corpus != arguments.corpus:
+            continue
+        transcript = recognizer.transcribe(utterance.audio)
+        reference = utterance.text.strip()
+        if not transcript.text or not re.search(r"[.?!][\"'”’]?$", reference):
+            continue
+        utterances += 1
+        mark = "?" if reference.rstrip("\"'”’").endswith("?") else "."
+        ended += transcript.text[-1] == mark
+        reasons[transcript.text[-1] if transcript.text[-1] in ",.?" else "none"] += 1
+        first += transcript.text[:1].isupper()
+        known = {token.strip(".,;:?!\"'()").lower(): token for token in reference.split()[1:]}
+        for word in transcript.words[1:]:
+            if word.text in known and word.written:
+                words += 1
+                large += word.written[:1].isupper() == known[word.text].lstrip("\"'(")[:1].isupper()
+    return {
+        "utterances": utterances,
+        "right mark at the end %": round(100 * ended / max(1, utterances), 2),
+        "what stands there": dict(reasons),
+        "begins large %": round(100 * first / max(1, utterances), 2),
+        "case of words heard right %": round(100 * large / max(1, words), 2),
+        "words": words,
+    }
+
+
+def numbers(arguments: argparse.Namespace) -> dict[str, object]:
+    """Share of a table's spoken forms that are written as it says; case does not count."""
+    rows = [line.split("\t") for line in arguments.table.read_text(encoding="utf-8").splitlines() if "\t" in line]
+    wrong = []
+    for spoken, written, *_ in rows:
+        found = in_figures(spoken.strip().lower())
+        if found.lower() not in [option.strip().lower() for option in written.split("|")]:
+            wrong.append({"spoken": spoken, "wanted": written, "written": found})
+    return {"forms": len(rows), "right %": round(100 * (1 - len(wrong) / max(1, len(rows))), 2), "wrong": wrong}
+
+
+def subtitles(arguments: argparse.Namespace) -> dict[str, object]:
+    """Cues that break a rule of subtitles."""
+    rules: Counter[str] = Counter()
+    total = broken = 0
+    for path in arguments.transcripts:
+        found = cues(from_json(path.read_text(encoding="utf-8")).segments)
+        wrong = broken_rules(found)
+        total += len(found)
+        broken += len({line.split(":")[0] for line in wrong})
+        rules.update(line.split(": ", 1)[1] for line in wrong)
+    return {"cues": total, "break a rule": broken, "%": round(100 * broken / max(1, total), 2), "rules": dict(rules)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    of_marks = commands.add_parser("marks", help=marks.__doc__)
+    of_marks.add_argument("--data", type=Path, required=True)
+    of_marks.add_argument("--model")
+    of_marks.add_argument("--recipe", type=Path, default=Path("recipes/punctuation.py"))
+    of_marks.add_argument("--cache", type=Path, default=Path("runs/punctuation-text.npz"))
+    of_marks.add_argument("--words", type=int, default=60_000, help="of books, and of everyday text")
+    of_marks.set_defaults(run=marks)
+    of_speech = commands.add_parser("speech", help=speech.__doc__)
+    of_speech.add_argument("manifest", type=Path)
+    of_speech.add_argument("--corpus", default="", help="only this corpus of the manifest")
+    of_speech.add_argument("--model")
+    of_speech.set_defaults(run=speech)
+    of_numbers = commands.add_parser("numbers", help=numbers.__doc__)
+    of_numbers.add_argument("table", type=Path)
+    of_numbers.set_defaults(run=numbers)
+    of_subtitles = commands.add_parser("subtitles", help=subtitles.__doc__)
+    of_subtitles.add_argument("transcripts", type=Path, nargs="+")
+    of_subtitles.set_defaults(run=subtitles)
+    parsed = parser.parse_args(arguments)
+    print(json.dumps(parsed.run(parsed), indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
