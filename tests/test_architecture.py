@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "datasets",
     ),
     ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "decoders", "posteriors", "endpoint"),
-    ("subtitles", "writers", "punctuation", "number_words", "numerals"),
+    ("subtitles", "writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (
         "microphone",

@@ -24,6 +24,35 @@ ORDINALS = {
 }  # fmt: skip
 ORDINAL_SCALES = {"hundredth": 100, "thousandth": 1000, "millionth": 10**6}
 NUMBER_WORDS = {*ONES, *TEENS, *TENS}
+UNITS = frozenset(
+    "mile miles kilometer kilometers kilometre kilometres meter meters metre metres centimeter centimeters centimetre "
+    "centimetres millimeter millimeters inch inches feet yards acres hectares pound pounds kilogram kilograms kilos "
+    "gram grams milligrams ounce ounces ton tons liter liters litre litres milliliters gallon gallons degrees volts "
+    "watts kilowatts hertz megahertz gigahertz kilobytes megabytes gigabytes terabytes pixels decibels knots cups cup "
+    "tablespoons tablespoon teaspoons teaspoon".split()
+)
+
+CODE_CUES = frozenset(
+    "room flight highway route interstate bus number extension code apartment suite area page pin zip gate".split()
+)
+
+NUMBERED = CODE_CUES | frozenset(
+    "chapter channel level grade section part volume verse version step phase figure table act scene episode season "
+    "unit track lane platform exit size type model apollo windows article paragraph appendix stage class lesson "
+    "age aged".split()
+)
+CURRENCIES = {
+    "dollar": "$", "dollars": "$", "euro": "€", "euros": "€", "yen": "¥", "rupee": "₹", "rupees": "₹",
+}  # fmt: skip  # fmt: skip
+
+
+_BEFORE_POINT = ("", "is", "was", "about", "of", "to", "by", "than", "nearly", "only", "minus")
+
+
+def suffix(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return "th"
+    return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
 def grouped(number: int) -> str:
@@ -37,12 +66,15 @@ class NumberWords:
     def __init__(self, words: Sequence[str], marks: Sequence[str]) -> None:
         self.words = words
         self.marks = marks
+        self.figures_end = -1  # where the last number written in figures ended
 
     def __getitem__(self, index: int) -> str:
         return self.words[index] if 0 <= index < len(self.words) else ""
 
     def after(self, index: int, comma: bool = False) -> str:
         """The word behind the `index`-th, "" if a mark stands between (a comma may, if `comma`)."""
+        if index >= len(self.words):
+            return ""
         joined = index < 0 or self.marks[index] == "" or (comma and self.marks[index] == ",")
         return self[index + 1] if joined else ""
 
@@ -117,6 +149,11 @@ class NumberWords:
     def decimal(self, i: int) -> tuple[str, int] | None:
         """A number with digits behind a point: "three point one four"."""
         whole = ("0", i + 1) if self[i] in ("zero", "oh", "nought") else self.plain(i)
+        if self[i] == "point" and self.before(i) in _BEFORE_POINT and self.after(i) in DIGITS:
+            decimals = self.run_of_digits(i + 1)
+            unit = self.after(decimals[1] - 1) if decimals else ""
+            sure = unit in ("", *SCALES) or self.amount_behind(decimals[1] if decimals else i)
+            return (f"0.{decimals[0]}", decimals[1]) if decimals and sure else None
         if whole is None or self.after(whole[1] - 1) != "point":
             return None
         decimals = self.run_of_digits(whole[1] + 1) if self.after(whole[1]) else None
@@ -166,3 +203,6 @@ class NumberWords:
                     return century * 100 + tail[0], tail[1]
         number = self.cardinal(i)
         return number if number and 1000 <= number[0] < 2100 and self[i] != "a" else None
+
+    def amount_behind(self, i: int) -> bool:
+        return self.after(i - 1) in ("percent", "percentage", "per", "cents", *CURRENCIES, *UNITS)
