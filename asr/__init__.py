@@ -3,10 +3,11 @@
 from asr.endpoint import Endpoint
 from asr.errors import AsrError, AudioError, ModelError, StreamError, TextError
 from asr.recognizer import Recognizer
-from asr.results import Segment, Transcript, Word
+from asr.results import Alternative, Segment, Transcript, Word
 from asr.stream import Stream
 
 __all__ = [
+    "Alternative",
     "AsrError",
     "AudioError",
     "Endpoint",

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.endpoint import EndedBy
-from asr.greedy import DecodedWord, Decoder, collapse
+from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
 from asr.network import Network
-from asr.results import Segment, Word
+from asr.results import Alternative, Segment, Word
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,7 +84,7 @@ class Ended:
     pause: int  # frames of silence that followed
     ended_by: EndedBy
     wanted: Wanted
-    decided: tuple[Word, ...] | None = None  # there is no second reading: the words of the first
+    decided: tuple[tuple[Word, ...], tuple[Alternative, ...]] | None = None  # no second reading: the first one's words
     shown: tuple[Word, ...] | None = None  # the first reading's words, once somebody has asked for them
 
 
@@ -93,14 +93,18 @@ class Read:
     """The final words of an ended segment, and the tokens that the deciding reading saw: (frame, token)."""
 
     words: tuple[Word, ...]
+    alternatives: tuple[Alternative, ...]
     tokens: list[tuple[int, int]]
 
 
 class Reader:
     """Reads ended segments in order. One for each stream."""
 
-    def __init__(self, model: Model, mode: SecondReading | None, context: tuple[Word, ...] = ()) -> None:
+    def __init__(
+        self, model: Model, mode: SecondReading | None, nbest: int = 1, context: tuple[Word, ...] = ()
+    ) -> None:
         self._model = model
+        self._nbest = nbest
         self._background = mode == "background"
         self._executor: ThreadPoolExecutor | None = None
         self._waiting: deque[tuple[Ended, Read | Future[Read]]] = deque()
@@ -144,12 +148,13 @@ class Reader:
         model = self._model
         log_probs = ended.log_probs
         if ended.decided is not None:
-            words = ended.decided
+            words, others = ended.decided
         else:
             decoder = model.second_decoder
             log_probs = model.network.second(ended.hidden)[decoder.head]
             state = decoder.step(ended.wanted.start(decoder), log_probs)
-            words = model.words(decoder.best(state)[0].words, ended.first_frame)
+            hypotheses = decoder.best(state, self._nbest)
+            words, others = model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses)
         if model.tagger is not None and words:
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
             nexts = [*(word.start for word in words[1:]), end]
@@ -158,7 +163,17 @@ class Reader:
             words = tuple(replace(word, written=text) for word, text in zip(words, written, strict=True))
         self._context = (*self._context, *words)[-CONTEXT_WORDS:]
         tokens = collapse(log_probs.argmax(axis=1)) if ended.ended_by == "key" else []
-        return Read(words, tokens)
+        return Read(words, others, tokens)
+
+
+def alternatives(hypotheses: Sequence[Hypothesis]) -> tuple[Alternative, ...]:
+    """Several readings, if several were asked for."""
+    if len(hypotheses) < 2:
+        return ()
+    return tuple(
+        Alternative(" ".join(word.text for word in hypothesis.words), round(hypothesis.score, 3))
+        for hypothesis in hypotheses
+    )
 
 
 def make_segment(number: int, words: tuple[Word, ...], final: bool) -> Segment:

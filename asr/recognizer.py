@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,18 @@ from asr.stream import Options, Stream
 SHIPPED_MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = "english-small"
 FILE_STEP_SECONDS = 1.0  # the step of files; live sound is read in 80 ms steps
+
+
+class StreamOptions(TypedDict, total=False):
+    """The options of `Recognizer.stream`, which says what they mean."""
+
+    hotwords: Mapping[str, float] | None
+    grammar: str | Sequence[str] | None
+    words: Sequence[str]
+    endpoint: str | Endpoint
+    nbest: int
+    step_seconds: float
+    second_reading: SecondReading | None
 
 
 def find_model(model: str | Path | None = None) -> Path:
@@ -73,6 +85,7 @@ class Recognizer:
         grammar: str | Sequence[str] | None = None,
         words: Sequence[str] = (),
         endpoint: str | Endpoint = "normal",
+        nbest: int = 1,
         step_seconds: float = 0.08,
         second_reading: SecondReading | None = "background",
     ) -> Stream:
@@ -80,13 +93,14 @@ class Recognizer:
 
         `hotwords` are words and phrases to expect, with their bonus; `grammar` the only phrases that may be said (a
         list, or one string with | between them); `words` what the lexicon may lack. `endpoint` is a preset ("fast",
-        "normal", "patient") or an `Endpoint`. `step_seconds` is a whole number of network frames. The second reading
-        makes segments final: off the audio path ("background"), within `feed` ("inline"), or not at all (None: the
-        first reading decides). Raises `AsrError` for what the model cannot do.
+        "normal", "patient") or an `Endpoint`. With `nbest` over 1 segments have that many `alternatives` at most.
+        `step_seconds` is a whole number of network frames. The second reading makes segments final: off the audio
+        path ("background"), within `feed` ("inline"), or not at all (None: the first reading decides). Raises
+        `AsrError` for what the model cannot do.
         """
         phrases = grammar.split("|") if isinstance(grammar, str) else grammar
         wanted = Wanted(dict(hotwords or {}), None if phrases is None else tuple(phrases), tuple(words))
-        return Stream(self._model, Options(step_seconds, second_reading, endpoint_options(endpoint)), wanted)
+        return Stream(self._model, Options(step_seconds, second_reading, endpoint_options(endpoint), nbest), wanted)
 
     def restore(self, snapshot: bytes) -> Stream:
         """The stream whose `save` gave `snapshot`. Raises `StreamError` for another model's or a damaged one."""
@@ -98,17 +112,14 @@ class Recognizer:
         *,
         rate: int | None = None,
         channel: int | Literal["separate"] | None = None,
-        hotwords: Mapping[str, float] | None = None,
-        grammar: str | Sequence[str] | None = None,
-        words: Sequence[str] = (),
-        endpoint: str | Endpoint = "normal",
+        **options: Unpack[StreamOptions],
     ) -> Transcript:
         """A whole recording: a file, an open `Audio`, or samples [n] or [n, channels] at `rate` Hz.
 
         Channels are mixed, one is picked (from 0), or each is transcribed by itself ("separate": the segments of all,
         in the order of time, say which). The other options are those of `stream`. Raises `AudioError`.
         """
-        new_stream = partial(self._file_stream, hotwords, grammar, words, endpoint)
+        new_stream = partial(self._file_stream, options)
         if isinstance(audio, np.ndarray):
             if rate is None:
                 raise AudioError("Samples need their rate: transcribe(samples, rate=16000).")
@@ -124,35 +135,21 @@ class Recognizer:
         audio: Audio,
         *,
         channel: int | Literal["separate"] | None = None,
-        hotwords: Mapping[str, float] | None = None,
-        grammar: str | Sequence[str] | None = None,
-        words: Sequence[str] = (),
-        endpoint: str | Endpoint = "normal",
         heard: Callable[[float], None] | None = None,
+        **options: Unpack[StreamOptions],
     ) -> Iterator[Segment]:
         """The segments of an open recording, each as soon as it is final; options as in `transcribe`.
 
         `heard` is called with the seconds of sound that have been read, about once a second of sound. Where the
         recording is damaged, the segments up to there come before the `AudioError`.
         """
-        new_stream = partial(self._file_stream, hotwords, grammar, words, endpoint)
+        new_stream = partial(self._file_stream, options)
         return read_segments(audio.blocks(), audio.rate, audio.channels, channel, new_stream, heard)
 
-    def _file_stream(
-        self,
-        hotwords: Mapping[str, float] | None,
-        grammar: str | Sequence[str] | None,
-        words: Sequence[str],
-        endpoint: str | Endpoint,
-    ) -> Stream:
-        return self.stream(
-            hotwords=hotwords,
-            grammar=grammar,
-            words=words,
-            endpoint=endpoint,
-            step_seconds=FILE_STEP_SECONDS,
-            second_reading="inline",
-        )
+    def _file_stream(self, options: StreamOptions) -> Stream:
+        defaults = StreamOptions(step_seconds=FILE_STEP_SECONDS, second_reading="inline")
+        defaults.update(options)
+        return self.stream(**defaults)
 
 
 def read_segments(

@@ -22,6 +22,14 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another reading of a segment, as spoken."""
+
+    text: str
+    score: float  # natural log, to compare with those of the same segment
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech between two endpoints. The text of a final segment never changes."""
 
@@ -32,7 +40,7 @@ class Segment:
     words: tuple[Word, ...]
     final: bool
     channel: int | None = None
-    alternatives: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()  # where asked for: the best readings, that of `words` first
 
 
 @dataclass(frozen=True, slots=True)

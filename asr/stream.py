@@ -19,8 +19,8 @@ from asr.endpoint import SILENT_DB, Detector, EndedBy, Endpoint, Rule, levels
 from asr.errors import StreamError
 from asr.greedy import collapse
 from asr.network import BLANK, State
-from asr.reading import Ended, Model, Read, Reader, SecondReading, Wanted, make_segment
-from asr.results import Segment, Word
+from asr.reading import Ended, Model, Read, Reader, SecondReading, Wanted, alternatives, make_segment
+from asr.results import Alternative, Segment, Word
 from asr.snapshot import pack, unpack
 
 Floats = NDArray[np.float32]
@@ -36,6 +36,7 @@ class Options:
     step_seconds: float = 0.08  # a whole number of network frames: short for live sound, about 1 s for files
     second_reading: SecondReading | None = "background"  # None: the first reading decides
     endpoint: Endpoint = field(default_factory=Endpoint)
+    nbest: int = 1  # readings that a segment may have
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Stream:
             Detector(options.endpoint, network.frame_seconds),
             np.full(network.look_ahead_frames, SILENT_DB, np.float32),
         )
-        self._reader = Reader(model, options.second_reading)
+        self._reader = Reader(model, options.second_reading, options.nbest)
         self._resampler: Resampler | None = None
         self._samples: Floats = np.zeros(0, np.float32)  # 16 kHz, less than a step
         self._next_id = 0
@@ -147,6 +148,11 @@ class Stream:
         """Seconds of sound that were fed so far."""
         seconds = self._running.outputs * self._model.network.frame_seconds + len(self._samples) / SAMPLE_RATE
         return seconds + (self._resampler.waiting / self._resampler.rate if self._resampler else 0.0)
+
+    @property
+    def waiting(self) -> int:
+        """How many segments have ended whose text is not final yet."""
+        return len(self._reader.waiting)
 
     def feed(self, block: NDArray[np.generic], rate: int = SAMPLE_RATE, channel: int | None = None) -> list[Segment]:
         """Takes the next samples, [n] or [n, channels], float in [-1, 1] or int16, at one rate for the whole stream.
@@ -261,7 +267,7 @@ class Stream:
                     "pause": ended.pause,
                     "ended_by": ended.ended_by,
                     "wanted": dataclasses.asdict(ended.wanted),
-                    "decided": None if ended.decided is None else [dataclasses.astuple(w) for w in ended.decided],
+                    "decided": ended.decided and [list(map(dataclasses.astuple, part)) for part in ended.decided],
                 }
                 for ended in self._reader.waiting
             ],
@@ -330,7 +336,7 @@ class Stream:
             stored = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             running.decoding, running.decoded = model.first_decoder.restore(stored), int(header["decoded"])
         context = tuple(Word(*fields) for fields in header["context"])
-        stream._reader = Reader(model, stream._options.second_reading, context)
+        stream._reader = Reader(model, stream._options.second_reading, stream._options.nbest, context)
         for i, about in enumerate(header["waiting"]):
             log_probs = take(f"waiting.{i}.log_probs", -1, tokens)
             hidden = take(f"waiting.{i}.hidden", len(log_probs), width)
@@ -338,7 +344,8 @@ class Stream:
             first_frame, pause = int(about["first_frame"]), int(about["pause"])
             ended = Ended(first_frame, hidden, log_probs, pause, about["ended_by"], wanted)
             if about["decided"] is not None:
-                ended.decided = tuple(Word(*fields) for fields in about["decided"])
+                words, others = about["decided"]
+                ended.decided = tuple(Word(*fields) for fields in words), tuple(Alternative(*other) for other in others)
             stream._reader.submit(ended)
         return stream
 
@@ -385,8 +392,8 @@ class Stream:
         pause = 0 if ended_by == "length" else len(running.detector) - stop
         ended = Ended(sound + first, hidden, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
-            hypothesis = self._model.first_decoder.best(self._decode(running, stop))[0]
-            ended.decided = self._model.words(hypothesis.words, sound)
+            hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest)
+            ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
         self._reader.submit(ended)
         return True
 
@@ -404,7 +411,8 @@ class Stream:
         segments = []
         for read in reads:
             if read.words:
-                segments.append(make_segment(self._next_id, read.words, final=True))
+                segment = make_segment(self._next_id, read.words, final=True)
+                segments.append(dataclasses.replace(segment, alternatives=read.alternatives))
                 self._next_id += 1
         return segments
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asr.errors import AsrError
-from asr.results import Segment, Transcript, Word
+from asr.results import Alternative, Segment, Transcript, Word
 from asr.subtitles import cues
 
 
@@ -44,7 +44,7 @@ def from_json(text: str) -> Transcript:
                 tuple(Word(**word) for word in segment["words"]),
                 final=True,
                 channel=segment.get("channel"),
-                alternatives=tuple(segment.get("alternatives", ())),
+                alternatives=tuple(Alternative(**other) for other in segment.get("alternatives", ())),
             )
             for segment in whole["segments"]
         )
@@ -149,7 +149,7 @@ def _segment_object(segment: Segment) -> dict[str, object]:
         for word in segment.words
     ]
     if segment.alternatives:
-        found["alternatives"] = list(segment.alternatives)
+        found["alternatives"] = [{"text": other.text, "score": other.score} for other in segment.alternatives]
     return found
 
 

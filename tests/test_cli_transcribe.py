@@ -184,6 +184,28 @@ def test_stream_prints_the_same_text(run, talk: Path, text: str) -> None:  # typ
     assert result.stdout == Path("out/talk.txt").read_text() == text
 
 
+def test_what_may_be_said(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    words = sorted(text.split(), key=len)[:3]
+    found = run(talk, "--grammar", "|".join(words)).stdout.split()
+    assert found and set(found) <= set(words)
+    Path("hot.txt").write_text("# names\nbonu:30\n")  # made of two of the small network's tokens
+    assert "bonu" not in text and "bonu" in run(talk, "--hotwords-file", "hot.txt").stdout
+    assert "bonu" in run(talk, "--hotwords", "bonu:30").stdout
+    result = run(talk, "--hotwords", "bonu:much")
+    assert result.exit_code == 1 and "bonu" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_several_readings(run, tiny: Recognizer, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    segment = json.loads(run(talk, "-t", "json", "--nbest", "3").stdout)["segments"][0]
+    texts = [other["text"] for other in segment["alternatives"]]
+    assert texts[0] == segment["text"] and 1 < len(set(texts)) == len(texts) <= 3
+    scores = [other["score"] for other in segment["alternatives"]]
+    assert scores == sorted(scores, reverse=True)
+    expected = tiny.transcribe(talk, second_reading=None, nbest=2)
+    assert run(talk, "--no-second-reading").stdout.split() == expected.text.split() != tiny.transcribe(talk).text
+    assert len(expected.segments[0].alternatives) == 2
+
+
 def test_a_model_that_is_not_there(run, talk: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     result = CliRunner().invoke(main, ["transcribe", str(talk), "--model", str(tmp_path / "none")])
     assert result.exit_code == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AsrError
-from asr.results import Segment, Transcript, Word
+from asr.results import Alternative, Segment, Transcript, Word
 from asr.writers import WRITERS, from_json, write_file
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1, max_size=14)
@@ -29,7 +29,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
             words.append(Word(text, round(start, 3), round(at, 3), draw(st.integers(0, 1000)) / 1000, written))
         text = " ".join(filter(None, (word.text if word.written is None else word.written for word in words)))
         channel = draw(st.integers(0, 1)) if separate else None
-        alternatives = tuple(draw(st.lists(WORDS, max_size=2)))
+        alternatives = tuple(Alternative(text, -number / 2) for text in draw(st.lists(WORDS, max_size=2)))
         segments.append(Segment(number, text, words[0].start, at, tuple(words), True, channel, alternatives))
     return Transcript(" ".join(s.text for s in segments), tuple(segments), round(at + 0.5, 3), "english-small 0.1.0")
 

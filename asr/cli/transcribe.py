@@ -17,11 +17,12 @@ import click
 from asr.audio import AUDIO_ENDINGS, Audio
 from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
-from asr.recognizer import Recognizer, make_transcript
+from asr.recognizer import Recognizer, StreamOptions, make_transcript
 from asr.results import Segment, Transcript
 from asr.writers import WRITERS, to_txt, write_file
 
 STDIN = Path("-")
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _types(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
@@ -43,6 +44,12 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--raw-channels", type=click.IntRange(1, 64), default=1, show_default=True, help="Channels of raw PCM.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at once (default: one for each processor core).")
 @click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
+@click.option("--hotwords", metavar="LIST", help='Words and phrases to expect, with a bonus: "lstm:6,hochreiter".')
+@click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="The same, one a line.")
+@click.option("--words", metavar="FILE", type=EXISTING, help="Words that the lexicon may lack, one a line.")
+@click.option("--grammar", metavar="LIST", help='The only phrases that may be said: "yes|no|turn the light on".')
+@click.option("--nbest", type=click.IntRange(1), default=1, metavar="N", help="Readings of each segment, in json.")
+@click.option("--no-second-reading", is_flag=True, help="Take what was heard at once as final.")
 @click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
 @click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
@@ -58,6 +65,12 @@ def transcribe(
     raw_channels: int,
     jobs: int | None,
     endpoint: str,
+    hotwords: str | None,
+    hotwords_file: Path | None,
+    words: Path | None,
+    grammar: str | None,
+    nbest: int,
+    no_second_reading: bool,
     plain: bool,
     numbers: Literal["digits", "words"],
     model: str | None,
@@ -81,39 +94,35 @@ def transcribe(
         click.echo(f"{len(work) - len(todo)} of {len(work)} are already done (--force does them again).", err=True)
     if todo:
         recognizer = Recognizer(model, plain=plain, numbers=numbers)
+        options = StreamOptions(
+            hotwords=read_hotwords(hotwords, hotwords_file),
+            grammar=grammar,
+            words=words.read_text(encoding="utf-8").splitlines() if words else (),
+            endpoint=endpoint,
+            nbest=nbest,
+            second_reading=None if no_second_reading else "inline",
+        )
+        recognizer.stream(**options)  # refuses what the model cannot use, before any file is read
         progress = Progress(todo)
 
-        def run(item: Work) -> Transcript:
-            segments: list[Segment] = []
-            with open_recording(item.path, raw_rate, raw_channels) as audio:
-                item.seconds = audio.seconds
-                try:
-                    for segment in recognizer.segments(
-                        audio, channel=pick, endpoint=endpoint, heard=progress.heard(item)
-                    ):
-                        segments.append(segment)
-                        if stream:
-                            progress.clear()
-                            click.echo(to_txt(make_transcript([segment], 0, "")), nl=False)
-                            sys.stdout.flush()
-                except AudioError as error:
-                    if not segments:
-                        raise
-                    problems.append(f"{error} Only what comes before was transcribed.")
-                transcript = make_transcript(segments, audio.position, recognizer.model)
-            for kind, target in item.targets.items():
-                write_file(target, WRITERS[kind](transcript, item.name))
-            return transcript
-
-        def attempt(item: Work) -> Transcript | None:
+        def run(item: Work) -> Transcript | None:
             try:
-                return run(item)
+                with open_recording(item.path, raw_rate, raw_channels) as audio:
+                    item.seconds = audio.seconds
+                    reading = recognizer.segments(audio, channel=pick, heard=progress.heard(item), **options)
+                    segments, problem = collect(shown(reading, progress) if stream else reading)
+                    transcript = make_transcript(segments, audio.position, recognizer.model)
+                if problem:
+                    problems.append(problem)
+                for kind, target in item.targets.items():
+                    write_file(target, WRITERS[kind](transcript, item.name))
+                return transcript
             except AsrError as error:
                 problems.append(str(error))
                 return None
 
         jobs = 1 if stream else min(jobs or os.cpu_count() or 1, len(todo))
-        for item, transcript in in_order(attempt, todo, jobs, progress):
+        for item, transcript in in_order(run, todo, jobs, progress):
             if transcript is not None and output is None and not stream:
                 progress.clear()
                 if len(todo) > 1 and types == ["txt"]:
@@ -124,6 +133,35 @@ def transcribe(
         click.echo(f"Error: {problem}", err=True)
     if problems:
         sys.exit(1)
+
+
+def read_hotwords(given: str | None, file: Path | None) -> dict[str, float]:
+    """Hotwords of a list and of a file."""
+    from asr.hotwords import parse_hotwords, read_hotwords_file
+
+    return (read_hotwords_file(file) if file else {}) | (parse_hotwords(given) if given else {})
+
+
+def collect(reading: Iterator[Segment]) -> tuple[list[Segment], str | None]:
+    """All segments, and what is wrong with a recording that could only be read in part. Raises `AudioError`."""
+    segments: list[Segment] = []
+    try:
+        for segment in reading:
+            segments.append(segment)
+    except AudioError as error:
+        if not segments:
+            raise
+        return segments, f"{error} Only what comes before was transcribed."
+    return segments, None
+
+
+def shown(reading: Iterator[Segment], progress: Progress) -> Iterator[Segment]:
+    """The segments, each printed at once."""
+    for segment in reading:
+        progress.clear()
+        click.echo(to_txt(make_transcript([segment], 0, "")), nl=False)
+        sys.stdout.flush()
+        yield segment
 
 
 @dataclass
