@@ -110,6 +110,7 @@ def test_mixes_for_a_held_out_text(tmp_path: Path) -> None:
 def test_words_given(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("rabe\nkibut\n")
     ok("train", MADE_UP, "-o", tmp_path / "few.lm", "--words", tmp_path / "words.txt", "--order", "2")
+    assert ok("words", tmp_path / "few.lm") == "kibut\nrabe\n"
     assert "2,580 words, 2,5" in ok("perplexity", tmp_path / "few.lm", MADE_UP)
 
 

@@ -340,7 +340,8 @@ class TestFile:
     def test_size_is_foretold(self, tmp_path: Path, small: NGrams) -> None:
         write(small, tmp_path / "small.lm")
         real = (tmp_path / "small.lm").stat().st_size
-        assert real <= file_size(small) <= real + 5000
+        contexts = [len(np.unique(level.context)) for level in small.levels[1:]]
+        assert real <= file_size(small.words, small.sizes, contexts) <= real + 5000
 
     def test_codebook_of_few_values_is_exact(self) -> None:
         values = np.array([-1.5, -3.25, -1.5, -0.125])
@@ -466,6 +467,16 @@ class TestText:
         model = train([[tmp_path / "t.txt"]], TrainOptions(order=2, vocabulary=2))
         assert model.words == (*SPECIAL_WORDS, "a", "b")
         assert ("a", "<unk>") in as_dict(model)
+
+    def test_vocabulary_prefers(self, tmp_path: Path) -> None:
+        """Each text counts as much as another; c is rarer than b, but its pronunciation is known."""
+        (tmp_path / "long.txt").write_text("a b b c\n" * 50)
+        (tmp_path / "short.txt").write_text("d d d\n")
+        texts = [[tmp_path / "long.txt"], [tmp_path / "short.txt"]]
+        held = [tmp_path / "long.txt"]
+        options = TrainOptions(order=1, vocabulary=2)
+        assert train(texts, options, held).words == (*SPECIAL_WORDS, "b", "d")
+        assert train(texts, options, held, preferred={"c"}).words == (*SPECIAL_WORDS, "c", "d")
 
     def test_vocabulary_given(self, tmp_path: Path) -> None:
         (tmp_path / "t.txt").write_text("a b c\n")

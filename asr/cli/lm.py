@@ -68,6 +68,9 @@ def _write(model: NGrams, output: Path) -> None:
     "--vocabulary", default=80_000, show_default=True, type=click.IntRange(1), help="The most words it knows."
 )
 @click.option("--words", type=_FILE, help="Its words, one a line, instead of the most frequent ones.")
+@click.option("--prefer", type=_FILE,
+              help="Words, first on their lines as in a pronunciation dictionary, that become part of the vocabulary "
+              "sooner: as if seen three times as often.")  # fmt: skip
 @click.option("--prune", default="", metavar="COUNTS", callback=_counts,
               help="Leave out n-grams seen this often or less, by length, as 0,1,2,3.")  # fmt: skip
 @click.option("--megabytes", type=click.FloatRange(0, min_open=True), help=_SIZE_HELP)
@@ -79,6 +82,7 @@ def train(
     order: int,
     vocabulary: int,
     words: Path | None,
+    prefer: Path | None,
     prune: tuple[int, ...],
     megabytes: float | None,
     heldout: tuple[Path, ...],
@@ -93,9 +97,11 @@ def train(
     from asr.ngram.train import train as train_model
 
     options = TrainOptions(order, vocabulary, prune, megabytes)
-    chosen = [word for line in lines(words) for word in line.split()[:1]] if words else []
+    chosen, preferred = (
+        [word for line in lines(path) for word in line.split()[:1]] if path else [] for path in (words, prefer)
+    )
     with _progress() as report:
-        model = train_model(texts, options, heldout, chosen, report)
+        model = train_model(texts, options, heldout, list(dict.fromkeys(chosen)), set(preferred), report)
     _write(model, output)
 
 
@@ -161,3 +167,13 @@ def perplexity(model: Path, text: Path) -> None:
         f"{measured.known:.2f}, with unknown words {measured.all:.2f}: {measured.sentences:,} sentences, "
         f"{measured.words:,} words, {measured.unknown:,} unknown ({measured.unknown / max(1, measured.words):.2%})"
     )
+
+
+@lm.command("words")
+@click.argument("model", metavar="LM", type=_FILE)
+def show_words(model: Path) -> None:
+    """Print the words that the model LM knows, one a line."""
+    from asr.language_model import LanguageModel
+    from asr.ngram.counts import SPECIAL_WORDS
+
+    click.echo("\n".join(LanguageModel.load(model).vocabulary[len(SPECIAL_WORDS) :]))

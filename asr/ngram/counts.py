@@ -13,7 +13,7 @@ import re
 import tempfile
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +30,7 @@ MAX_ORDER = 6
 WORD_BITS = 21  # bits of a word in a packed n-gram
 Report = Callable[[str], None]
 _BUFFER = 1 << 20  # ids held in memory while a text is read
+_PREFERENCE = 3  # how much more often a preferred word seems to have been seen
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _END_OF_SENTENCE = re.compile(r"""[.!?…]["'”’)\]]*\s+(?=["'“‘(\[_]*[A-Z0-9])""")
@@ -263,13 +264,15 @@ def _parts(runs: Sequence[NDArray[Any]], size: int) -> Iterator[list[Rows]]:
 
 
 def choose_vocabulary(
-    counts: Sequence[NDArray[np.int64]], weights: NDArray[np.float64], words: Sequence[str], size: int
+    counts: Sequence[NDArray[np.int64]], words: Sequence[str], size: int, preferred: Collection[str] = ()
 ) -> list[str]:
-    """The `size` most frequent words, in alphabetical order, by relative frequency weighted by text."""
-    share = sum(
-        (weight * count / count.sum() for weight, count in zip(weights, counts, strict=True)), np.zeros(len(words))
-    )
+    """The `size` words that are most frequent, each text counting as much as any other, in alphabetical order.
+
+    `preferred` words, such as those whose pronunciation is known, count as if they were more frequent.
+    """
+    share = np.sum([count / count.sum() for count in counts], axis=0)
     share[: len(SPECIAL_WORDS)] = 0
+    share *= [_PREFERENCE if word in preferred else 1 for word in words]
     best = np.argsort(-share, kind="stable")[:size]
     return sorted(words[i] for i in best if share[i] > 0)
 

@@ -192,30 +192,40 @@ def _masses(level: Level, below: Level) -> tuple[Array, Array]:
     return np.maximum(mass, _FLOOR), np.maximum(lower, _FLOOR)
 
 
-def prune_by_entropy(model: NGrams, threshold: float) -> NGrams:
-    """Leave out n-grams without which the model changes by less than `threshold` nats a word (Stolcke, 1998).
+def importances(model: NGrams) -> list[NDArray[np.float64]]:
+    """By level, how much leaving out each n-gram changes the model: relative entropy, nats a word (Stolcke, 1998).
 
     Contexts weigh what the text has of them, which Kneser-Ney's lower orders would get wrong (Chelba et al., 2010).
-    What longer n-grams that stay need stays too.
     """
-    kept: list[NDArray[np.bool_]] = [np.ones(len(level), bool) for level in model.levels]
     shares = context_shares(model)
-    for k in range(model.order - 1, 0, -1):
+    result = [np.full(len(model.words), np.inf)]
+    for k in range(1, model.order):
         level, below = model.levels[k], model.levels[k - 1]
-        mass, lower_mass = _masses(level, below)
+        mass, lower_mass = (masses[level.context] for masses in _masses(level, below))
         log_prob, lower = level.log_prob, below.log_prob[level.shorter]
-        mass, lower_mass = mass[level.context], lower_mass[level.context]
         prob = np.exp(log_prob)
         new_backoff = np.log(mass + prob) - np.log(lower_mass + np.exp(lower))
         old_backoff = np.log(mass) - np.log(lower_mass)
         change = prob * (log_prob - lower - new_backoff) + mass * (old_backoff - new_backoff)
-        keep = shares[k - 1][level.context] * change >= threshold
-        if k + 1 < model.order:
-            longer = model.levels[k + 1]
-            keep[longer.context[kept[k + 1]]] = True
-            keep[longer.shorter[kept[k + 1]]] = True
-        kept[k] = keep
-    return with_backoffs(select(model, kept))
+        result.append(shares[k - 1][level.context] * change)
+    return result
+
+
+def kept_above(model: NGrams, importance: Sequence[NDArray[np.float64]], threshold: float) -> list[NDArray[np.bool_]]:
+    """By level, which n-grams are at least so important, or needed by a longer one that is."""
+    kept = [importance[-1] >= threshold]
+    for k in range(model.order - 1, 0, -1):
+        level = model.levels[k]
+        keep = importance[k - 1] >= threshold
+        keep[level.context[kept[0]]] = True
+        keep[level.shorter[kept[0]]] = True
+        kept.insert(0, keep)
+    return kept
+
+
+def prune_by_entropy(model: NGrams, threshold: float) -> NGrams:
+    """Leave out n-grams without which the model changes by less than `threshold` nats a word."""
+    return with_backoffs(select(model, kept_above(model, importances(model), threshold)))
 
 
 def context_shares(model: NGrams) -> list[Array]:

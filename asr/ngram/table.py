@@ -97,18 +97,18 @@ def quantize(values: NDArray[np.float64], codes: int = _CODES) -> tuple[NDArray[
     return book32, code.astype(np.uint8)
 
 
-def file_size(model: NGrams) -> int:
-    """About how many bytes `write` will write."""
-    size = len(model.words)
-    total = 4096 + 4 * _CODES * (2 * model.order - 1) + 2 * size + len(_pack(model.words))
-    contexts = size
-    for k, level in enumerate(model.levels[1:], 1):
-        bits = _stored_bits(contexts * size, len(level))
-        bucket_bytes = bucket_count(contexts * size, bits) * (1 + 4 / BUCKET_GROUP)
-        total += (3 if bits <= 16 else 5) * len(level) + int(bucket_bytes)
-        if k + 1 < model.order:
-            contexts = int((np.bincount(model.levels[k + 1].context, minlength=len(level)) > 0).sum())
-            total += contexts + int(bucket_bytes)
+def file_size(words: Sequence[str], sizes: Sequence[int], contexts: Sequence[int]) -> int:
+    """About how many bytes `write` will write, from the numbers of n-grams by length and of contexts among them."""
+    order = len(sizes)
+    total = 4096 + 4 * _CODES * (2 * order - 1) + 2 * sizes[0] + len(_pack(words))
+    below = sizes[0]
+    for k in range(1, order):
+        bits = _stored_bits(below * sizes[0], sizes[k])
+        bucket_bytes = int(bucket_count(below * sizes[0], bits) * (1 + 4 / BUCKET_GROUP))
+        total += (3 if bits <= 16 else 5) * sizes[k] + bucket_bytes
+        if k + 1 < order:
+            below = contexts[k]
+            total += below + bucket_bytes
     return total
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError
 from asr.ngram.counts import (
-    BEGIN,
     SPECIAL_WORDS,
     UNKNOWN,
     CountOptions,
@@ -25,7 +24,17 @@ from asr.ngram.counts import (
     word_counts,
 )
 from asr.ngram.kneser_ney import estimate
-from asr.ngram.model import NGrams, mix, prune_by_entropy, token_log_probs, tune_weights, union
+from asr.ngram.model import (
+    NGrams,
+    importances,
+    kept_above,
+    mix,
+    select,
+    token_log_probs,
+    tune_weights,
+    union,
+    with_backoffs,
+)
 from asr.ngram.table import file_size
 
 _HELD_OUT_BLOCK = 1 << 22
@@ -50,12 +59,13 @@ def train(
     options: TrainOptions,
     heldout: Sequence[Path] = (),
     words: Sequence[str] = (),
+    preferred: Collection[str] = (),
     report: Report = lambda _: None,
 ) -> NGrams:
     """Estimate a model from texts, each of one or more files.
 
     With held-out text every text gets a model of its own and these are mixed by weights tuned on it; else all texts
-    count as one. `words` fixes the vocabulary; else it is the words most frequent under a like weighting of texts.
+    count as one. `words` fixes the vocabulary; else it is the most frequent words, `preferred` ones sooner.
     """
     if not heldout:
         texts = [[path for text in texts for path in text]]
@@ -63,12 +73,7 @@ def train(
     corpora = [encoder.encode(text, report) for text in texts]
     tuning = encoder.encode(heldout, report) if heldout else None
     counts = [word_counts(corpus, len(encoder.ids)) for corpus in corpora]
-    if words:
-        vocabulary = sorted(words)
-    else:
-        target = word_counts(tuning, len(encoder.ids)) if tuning else None
-        weights = unigram_weights(counts, target) if target is not None else np.ones(1)
-        vocabulary = choose_vocabulary(counts, weights, list(encoder.ids), options.vocabulary)
+    vocabulary = sorted(words) or choose_vocabulary(counts, list(encoder.ids), options.vocabulary, preferred)
     names, ids = (*SPECIAL_WORDS, *vocabulary), vocabulary_ids(encoder.ids, vocabulary)
     models: list[NGrams] = []
     for corpus, counted in zip(corpora, counts, strict=True):
@@ -93,13 +98,6 @@ def _sizes(model: NGrams) -> str:
     return " + ".join(map(str, model.sizes)) + " n-grams"
 
 
-def unigram_weights(counts: Sequence[NDArray[np.int64]], target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights of texts under which their word frequencies fit those of a target text best."""
-    seen = [i for i in np.flatnonzero(target) if i not in (BEGIN, UNKNOWN)]
-    shares = np.stack([(count[seen] + 0.5) / (count.sum() + 0.5 * len(count)) for count in counts])
-    return tune_weights(np.repeat(np.log(shares), target[seen], axis=1))
-
-
 def mixture_weights(models: Sequence[NGrams], heldout: Sequence[Sequence[NDArray[np.int64]]]) -> NDArray[np.float64]:
     """Weights of models under which known held-out words (as `histories` gives them) are most likely."""
     joined, probs, backoffs = union(models)
@@ -109,19 +107,25 @@ def mixture_weights(models: Sequence[NGrams], heldout: Sequence[Sequence[NDArray
 
 def prune_to_size(model: NGrams, megabytes: float, report: Report = lambda _: None) -> NGrams:
     """The model, entropy-pruned as little as makes its file no larger than so many megabytes (10 ** 6 bytes)."""
-    if file_size(model) <= megabytes * 1e6:
-        return model
-    low, high = _LOG_THRESHOLDS  # too large a file, small enough
-    best = None
-    for _ in range(_SIZE_ROUNDS):
-        middle = (low + high) / 2
-        candidate = prune_by_entropy(model, math.exp(middle))
-        size = file_size(candidate) / 1e6
-        report(f"pruned at {math.exp(middle):.2e}: {_sizes(candidate)}, {size:.2f} MB")
-        if size <= megabytes:
-            best, high = candidate, middle
-        else:
-            low = middle
-    if best is None:
+    importance = importances(model)
+
+    def size(kept: Sequence[NDArray[np.bool_]]) -> float:
+        contexts = [
+            len(np.unique(longer.context[keep])) for longer, keep in zip(model.levels[1:], kept[1:], strict=True)
+        ]
+        return file_size(model.words, [int(keep.sum()) for keep in kept], contexts) / 1e6
+
+    best = kept_above(model, importance, -np.inf)
+    if size(best) > megabytes:
+        low, high = _LOG_THRESHOLDS  # too large a file, small enough
+        for _ in range(_SIZE_ROUNDS):
+            middle = (low + high) / 2
+            kept = kept_above(model, importance, math.exp(middle))
+            if size(kept) <= megabytes:
+                best, high = kept, middle
+            else:
+                low = middle
+            report(f"pruning at {math.exp(middle):.2e}: {size(kept):.2f} MB")
+    if size(best) > megabytes:
         raise AsrError(f"the words alone need more than {megabytes} MB; allow more or take a smaller vocabulary")
-    return best
+    return with_backoffs(select(model, best))
