@@ -33,7 +33,7 @@ class Calendar(NumberWords):
             month = self[i].capitalize()
             year = self.year_value(i + 1)
             day = self.rank(i + 2) if self.after(i) == "the" and self.after(i + 1) else self.rank(i + 1)
-            if day is None and self[i] not in _VERB_MONTHS and not (year and year[0] >= 1100):
+            if day is None and self[i] not in _VERB_MONTHS and self[i + 1] != "one" and not (year and year[0] >= 1100):
                 day = self.below_hundred(i + 1)
             if day and day[0] < 32 and self.is_day(i):
                 return self.with_year(f"{month} {day[0]}", day[1], ", ")

@@ -54,6 +54,8 @@ class Codes(NumberWords):
             return mixed
         run = "".join(self.words[i:end])
         number = self.below_hundred(end) if run and self.after(end - 1) in NUMBER_WORDS else None
+        if number and self.after(number[1] - 1) in {*NUMBER_WORDS, "oh"}:  # a time, or a row of numbers
+            number = None
         if len(run) < 2:
             if number is None or self.amount_behind(number[1]):
                 return None

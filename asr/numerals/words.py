@@ -28,7 +28,7 @@ UNITS = frozenset(
     "mile miles kilometer kilometers kilometre kilometres meter meters metre metres centimeter centimeters centimetre "
     "centimetres millimeter millimeters inch inches feet yards acres hectares pound pounds kilogram kilograms kilos "
     "gram grams milligrams ounce ounces ton tons liter liters litre litres milliliters gallon gallons degrees volts "
-    "watts kilowatts hertz megahertz gigahertz kilobytes megabytes gigabytes terabytes pixels decibels knots cups cup "
+    "watts kilowatts hertz megahertz gigahertz kilobytes megabytes gigabytes terabytes pixels decibels knots cups "
     "tablespoons tablespoon teaspoons teaspoon".split()
 )
 
