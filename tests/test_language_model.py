@@ -308,6 +308,18 @@ class TestFile:
                     assert scores[row] == pytest.approx(walk(table, history, spoken[place + 1]), abs=1e-5)
             states = following
 
+    def test_no_ngrams_of_the_full_length(self, tmp_path: Path) -> None:
+        model = train([[ORACLE / "made_up.txt"]], TrainOptions(order=4, prune=(0, 1, 2, 9)))
+        assert model.sizes == (122, 454, 122, 0)
+        write(model, tmp_path / "short.lm")
+        stored = LanguageModel.load(tmp_path / "short.lm")
+        assert stored.ngrams().sizes == model.sizes
+        rabe, kibut = stored.word_ids(["rabe", "kibut"])
+        scores, _ = stored.score(np.array([stored.start, stored.start]), np.array([rabe, kibut]))
+        assert scores.tolist() == pytest.approx(
+            [walk(as_dict(stored.ngrams()), ("<s>",), word) for word in ("rabe", "kibut")], abs=1e-5
+        )
+
     def test_by_hand(self, by_hand: LanguageModel) -> None:
         """good day: -0.2 - 0.05, end after `good day`: 0 + -0.7; day after good without a start: -0.4."""
         good, day = by_hand.word_ids(["good", "day"])
@@ -396,6 +408,11 @@ class TestArpa:
         assert table["<unk>",][0] == pytest.approx(-99 * LOG_10)
         assert table["good", "day"][0] == pytest.approx((-0.2 - 0.6) * LOG_10)
         assert table["<s>", "good", "day"][0] == pytest.approx(-0.05 * LOG_10)
+
+    def test_small_letters_for_capitals(self, tmp_path: Path) -> None:
+        (tmp_path / "big.arpa").write_text(BY_HAND.replace("good", "GOOD").replace("day", "DAY"))
+        (tmp_path / "hand.arpa").write_text(BY_HAND)
+        assert as_dict(read_arpa(tmp_path / "big.arpa")) == as_dict(read_arpa(tmp_path / "hand.arpa"))
 
     def test_reads_up_to_an_order(self, tmp_path: Path) -> None:
         (tmp_path / "hand.arpa").write_text(BY_HAND)

@@ -11,7 +11,7 @@ import numpy as np
 
 from asr.errors import ModelError
 from asr.ngram.counts import SPECIAL_WORDS, Report, lines, open_text
-from asr.ngram.model import NGrams, from_lists, grams
+from asr.ngram.model import Array, NGrams, from_lists, grams
 
 _LOG_10 = np.log(10.0)
 _NO_PROB = -99.0  # how the format writes the log of 0
@@ -57,8 +57,11 @@ def _special(word: str) -> str:
     return word.lower() if word in ("<UNK>", "<S>", "</S>") else word
 
 
-def _sorted(numbers: dict[str, int], tables: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> NGrams:
-    """The model with its words in this project's order: special ones first, then by alphabet."""
+def _sorted(numbers: dict[str, int], tables: list[tuple[Array, Array, Array]]) -> NGrams:
+    """The model with its words in this project's order: special ones first, then by alphabet; capitals made small where
+    all words are written in capitals, as those of LibriSpeech's models."""
+    if all(word in SPECIAL_WORDS or word == word.upper() for word in numbers):
+        numbers = {word.lower(): number for word, number in numbers.items()}
     words = [*SPECIAL_WORDS, *sorted(word for word in numbers if word not in SPECIAL_WORDS)]
     new = np.empty(len(words), np.int64)
     new[[numbers[word] for word in words]] = np.arange(len(words))

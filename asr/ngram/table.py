@@ -56,10 +56,10 @@ class _Table:
 
 
 def _stored_bits(universe: int, size: int) -> int:
-    """How many bits of a key the table stores: 16 where that makes sensible buckets."""
+    """How many bits of a key the table stores, at most 32; 16 where that makes sensible buckets."""
     if size >> 3 < bucket_count(universe, 16) <= size:
         return 16
-    return max(1, (universe * _LOAD // max(1, size)).bit_length() - 1)
+    return min(32, max(1, (universe * _LOAD // max(1, size)).bit_length() - 1))
 
 
 def _multipliers(universe: int) -> list[int]:
