@@ -157,7 +157,7 @@ def write(model: NGrams, path: Path) -> None:
         "words": np.frombuffer(_pack(model.words), np.uint8),
         "unigrams": probs[0],
         "probs": np.concatenate((*probs[1:], np.zeros(int(str(about["window"])), np.uint8))),
-        "backoffs": np.concatenate((*backoffs, np.empty(0, np.uint8))),
+        "backoffs": np.concatenate((*backoffs, np.zeros(1, np.uint8))),  # one more, for levels without contexts
         "prob_book": np.stack(prob_books),
         "backoff_book": np.stack(backoff_books) if backoff_books else np.empty((0, _CODES), np.float32),
     }
