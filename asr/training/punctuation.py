@@ -240,10 +240,11 @@ class Edges:
                 pool = self._aligned[length] = inside[self.starts[inside + length]]
         else:
             pool = self.sentences
-        if edge == ANYWHERE or len(pool) == 0:
+        shift = length if edge == ENDS else 0
+        first, last = np.searchsorted(pool, (low + shift, high + shift + 1))
+        if edge == ANYWHERE or first == last:
             return int(random.integers(low, high))
-        start = int(pool[random.integers(len(pool))]) - (length if edge == ENDS else 0)
-        return min(max(start, low), high)
+        return int(pool[random.integers(first, last)]) - shift
 
 
 def begins(marks: NDArray[np.uint8]) -> NDArray[np.bool_]:
