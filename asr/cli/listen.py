@@ -114,7 +114,7 @@ def listen(
         from asr.latency import measure
 
         with quiet_native_errors():
-            click.echo(measure(recognizer, [latency], endpoint=rules).report())
+            click.echo(measure(recognizer, [(latency, None)], endpoint=rules).report())
         return
     if resume is not None:
         stream = recognizer.restore(resume.read_bytes())
