@@ -8,8 +8,7 @@ these three are one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from asr.hotwords import Matcher
 from asr.lexicon import Lexicon
 from asr.word_model import UNKNOWN_WORD, Vocabulary, WordModel
 
-_HASH = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+_HASH = np.array([[0x9E3779B97F4A7C15], [0xC2B2AE3D27D4EB4F], [0x165667B19E3779F9]], np.uint64)
 _MEETING_SHARE = float(np.log(0.01))  # lighter paths into a meeting are forgotten
 
 
@@ -29,7 +28,7 @@ class DecoderOptions:
 
     beam: int = 150  # hypotheses kept after a frame
     beam_score: float = 12.0  # worse ones than the best by more than this are dropped
-    token_score: float = -7.0  # tokens less likely than this in a frame are not tried
+    token_score: float = -5.0  # tokens less likely than this in a frame are not tried
     blank_skip: float = 0.98  # frames whose blank is likelier than this only age the hypotheses; 1: none
     lm_weight: float = 0.9
     word_bonus: float = 0.5  # for each word
@@ -67,37 +66,34 @@ class Search:
         return numbers
 
 
+POSITION, MODEL, MATCH, START, RECORD = range(5)  # rows of `Beam.states`
+BLANK, TOKEN = range(2)  # rows of `Beam.mass`
+
+
 @dataclass
 class Beam:
-    """The hypotheses after a frame, as arrays of one length; scores hold all bonuses, look-ahead included."""
+    """The hypotheses after a frame; each is a column of both arrays. Scores hold all bonuses, look-ahead included.
 
-    position: NDArray[np.int32]
-    model: NDArray[np.int64]  # state of the word model
-    match: NDArray[np.int32]  # state of the hotword matcher
-    start: NDArray[np.int32]  # frame of the first token of the running word
-    record: NDArray[np.int32]  # what was said before, in the history
-    blank: NDArray[np.float64]  # mass of the alignments that end in a blank, over the frame-wise offset
-    token: NDArray[np.float64]  # mass of those that end in the last token
+    States: position in the tree, state of the word model and of the hotword matcher, frame of the first token of the
+    running word, record of the history (what was said before). Mass: of the alignments that end in a blank, and of
+    those that end in the last token; natural logarithms over an offset that grows with the frames.
+    """
+
+    states: NDArray[np.int64]  # [5, hypotheses]
+    mass: NDArray[np.float64]  # [2, hypotheses]
 
     @classmethod
     def begin(cls, model_state: int) -> Beam:
-        zero = np.zeros(1, np.int32)
-        return cls(
-            zero, np.array([model_state], np.int64), zero, zero, zero + NOTHING, np.zeros(1), np.full(1, -np.inf)
-        )
-
-    def take(self, rows: NDArray[Any]) -> Beam:
-        return Beam(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return cls(np.array([[0], [model_state], [0], [0], [NOTHING]], np.int64), np.array([[0.0], [-np.inf]]))
 
     def __len__(self) -> int:
-        return len(self.position)
+        return self.states.shape[1]
 
 
 def age(beam: Beam, options: DecoderOptions) -> None:
     """A frame that is surely blank: every alignment now ends in a blank (its log-prob goes to the offset)."""
     combine = np.maximum if options.maximum else np.logaddexp
-    beam.blank = combine(beam.blank, beam.token)
-    beam.token = np.full(len(beam), -np.inf)
+    beam.mass = np.stack([combine(beam.mass[BLANK], beam.mass[TOKEN]), np.full(len(beam), -np.inf)])
 
 
 def advance(beam: Beam, history: History, frame: int, log_probs: NDArray[np.float64], search: Search) -> Beam:
@@ -105,63 +101,69 @@ def advance(beam: Beam, history: History, frame: int, log_probs: NDArray[np.floa
     options, tree = search.options, search.lexicon.tree
     combine = np.maximum if options.maximum else np.logaddexp
     held = len(beam)
-    total = combine(beam.blank, beam.token)
-    last = tree.token[beam.position]
+    position = beam.states[POSITION]
+    last = tree.token[position]
+    total = combine(beam.mass[BLANK], beam.mass[TOKEN])
 
     # Stay: a blank, or the last token once more.
     stay_blank = total + log_probs[0]
-    stay_token = beam.token + log_probs[last]
+    stay_token = beam.mass[TOKEN] + log_probs[last]
     stay = combine(stay_blank, stay_token)
 
     # Enter a child node: of a running word, or the first of a new one.
-    row, child = _children(beam.position, log_probs, search)
+    row, child, opened = _children(position, log_probs, search)
     tokens = tree.token[child]
-    entry = np.where(tokens == last[row], beam.blank[row], total[row]) + log_probs[tokens]
-    entry += search.look_ahead[child] - search.look_ahead[beam.position][row]
+    entry = np.where(tokens == last[row], beam.mass[BLANK][row], total[row])
+    entry += log_probs[tokens]
+    entry += search.look_ahead[child]
+    entry -= search.look_ahead[position][row]
     if search.matcher is not None:
-        now = search.matcher.ahead(beam.match, beam.position)
-        entry += search.matcher.ahead(beam.match[row], child) - now[row]
+        match = beam.states[MATCH]
+        now = search.matcher.ahead(match, position)
+        entry += search.matcher.ahead(match[row], child) - now[row]
     floor = max(stay.max(), entry.max(initial=-np.inf)) - options.beam_score
-    keep = np.flatnonzero(entry > floor)
+    keep = (entry > floor).nonzero()[0]
     row, child, entry = row[keep], child[keep], entry[keep]
-    start = beam.start[row]
-    start[beam.position[row] < len(tree.root_child)] = frame
+    start = beam.states[START][row]
+    start[keep >= opened] = frame
 
     # End words: the same mass goes on from the root, once for each homophone.
     ended, word, word_score, model, match = _word_ends(beam, row, child, entry, floor, search)
-    inner = np.flatnonzero(tree.child_count[child])
-    row_ended = row[ended]
-    row, last_child = row[inner], tree.token[child[ended]]
-    child = child[inner]
-    candidates = Beam(
-        np.concatenate([beam.position, child, last_child]),
-        np.concatenate([beam.model, beam.model[row], model]),
-        np.concatenate([beam.match, beam.match[row], match]),
-        np.concatenate([beam.start, start[inner], start[ended]]),
-        np.concatenate([beam.record, beam.record[row], beam.record[row_ended]]),
-        np.concatenate([stay_blank, np.full(len(inner) + len(ended), -np.inf)]),
-        np.concatenate([stay_token, entry[inner], word_score]),
-    )
-    score = np.concatenate([stay, candidates.token[held:]])
-    return _merge(candidates, score, word, history, frame, options)
+    inner = tree.child_count[child].nonzero()[0]
+    count = held + len(inner)
+    states = np.empty((5, count + len(ended)), np.int64)
+    states[:, :held] = beam.states
+    states[:, held:count] = beam.states.take(row[inner], axis=1)
+    states[POSITION, held:count] = child[inner]
+    states[START, held:count] = start[inner]
+    states[POSITION, count:] = tree.token[child[ended]]
+    states[MODEL, count:] = model
+    states[MATCH, count:] = match
+    states[START, count:] = start[ended]
+    states[RECORD, count:] = beam.states[RECORD][row[ended]]
+    token_mass = np.concatenate([stay_token, entry[inner], word_score])
+    return _merge(states, token_mass, stay_blank, stay, word, history, frame, options)
 
 
 def _children(
-    position: NDArray[np.int32], log_probs: NDArray[np.float64], search: Search
-) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """All (hypothesis, child position) pairs whose token is worth trying."""
+    position: NDArray[np.int64], log_probs: NDArray[np.float64], search: Search
+) -> tuple[NDArray[np.intp], NDArray[np.int32], int]:
+    """All (hypothesis, child position) pairs whose token is worth trying, and where the first tokens of words begin."""
     tree, least = search.lexicon.tree, search.options.token_score
     count = tree.child_count[position]
-    ends = np.cumsum(count)
-    row = np.repeat(np.arange(len(position)), count)
-    child = tree.children[np.arange(len(row)) + np.repeat(tree.child_begin[position] - ends + count, count)]
-    likely = np.flatnonzero(log_probs[tree.token[child]] > least)
+    ends = count.cumsum()
+    row = np.arange(len(position)).repeat(count)
+    edge = (tree.child_begin[position] - ends + count).repeat(count)
+    edge += np.arange(len(row))
+    child = tree.children[edge]
+    likely = (log_probs[tree.token[child]] > least).nonzero()[0]
     opening = tree.root_child[1:][log_probs[1:] > least]
     opening = opening[opening >= 0]
-    at_root = np.flatnonzero(position < len(tree.root_child))
+    at_root = (position < len(tree.root_child)).nonzero()[0]
     return (
-        np.concatenate([row[likely], np.repeat(at_root, len(opening))]),
-        np.concatenate([child[likely], np.tile(opening, len(at_root))]),
+        np.concatenate([row[likely], at_root.repeat(len(opening))]),
+        np.concatenate([child[likely], opening[None].repeat(len(at_root), axis=0).ravel()]),
+        len(likely),
     )
 
 
@@ -172,74 +174,116 @@ def _word_ends(
     entry: NDArray[np.float64],
     floor: float,
     search: Search,
-) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
+) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Index of the entry that each word ends, the word, its score, and the states after it."""
     tree = search.lexicon.tree
     count = tree.word_count[child]
-    ended = np.repeat(np.arange(len(child)), count)
-    ends = np.cumsum(count)
-    word = tree.word_ids[np.arange(len(ended)) + np.repeat(tree.word_begin[child] - ends + count, count)]
+    ended = np.arange(len(child)).repeat(count)
+    place = (tree.word_begin[child] - count.cumsum() + count).repeat(count)
+    place += np.arange(len(ended))
+    word = tree.word_ids[place]
     source = row[ended]
-    probability, model = search.model.score(beam.model[source], search.model_words(word))
-    score = entry[ended] - search.look_ahead[child[ended]] + search.lm_weight * probability + search.extra[word]
-    match = beam.match[source]
+    probability, model = search.model.score(beam.states[MODEL][source], search.model_words(word))
+    score = entry[ended] - search.look_ahead[child[ended]]
+    score += search.lm_weight * probability
+    score += search.extra[word]
+    match = beam.states[MATCH][source]
     if search.matcher is not None:
         advance = search.matcher.ahead(match, child[ended])
         match, gain = search.matcher.step(match, word)
         score += gain - advance
-    keep = np.flatnonzero(score > floor)
+    keep = (score > floor).nonzero()[0]
     return ended[keep], word[keep], score[keep], model[keep], match[keep]
 
 
 def _merge(
-    candidates: Beam, score: NDArray[np.float64], word: NDArray[np.int32], history: History, frame: int,
+    states: NDArray[np.int64],
+    token_mass: NDArray[np.float64],
+    stay_blank: NDArray[np.float64],
+    stay: NDArray[np.float64],
+    word: NDArray[np.int32],
+    history: History,
+    frame: int,
     options: DecoderOptions,
-) -> Beam:  # fmt: skip
-    """Sum what agrees, keep the best; `word` belongs to the last candidates, the others have ended none."""
+) -> Beam:
+    """Sum what agrees, keep the best. Candidates are first those that stayed, last those that ended a `word`."""
     combine = np.maximum if options.maximum else np.logaddexp
-    key = candidates.position.astype(np.uint64) * _HASH[0]
-    key += candidates.model.astype(np.uint64) * _HASH[1]
-    key += candidates.match.astype(np.uint64) * _HASH[2]
-    order = np.lexsort((-score, key))  # the best of each group comes first
-    ordered = key[order]
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    token = combine.reduceat(candidates.token[order], first)
-    blank = np.maximum.reduceat(candidates.blank[order], first)  # one at most is not minus infinity
+    keys = states[:START].view(np.uint64) * _HASH
+    key = keys[0] + keys[1] + keys[2]
+    order = key.argsort()
+    key = key[order]
+    new = np.ones(len(key), bool)
+    np.not_equal(key[1:], key[:-1], out=new[1:])
+    first = new.nonzero()[0]
+    token = combine.reduceat(token_mass[order], first)
+    group = np.empty(len(order), np.intp)
+    group[order] = new.cumsum() - 1
+    blank = np.full(len(first), -np.inf)
+    blank[group[: len(stay)]] = stay_blank  # those that stayed differ from each other
     total = combine(blank, token)
-    kept = np.flatnonzero(total > total.max() - options.beam_score)
+    kept = (total > total.max() - options.beam_score).nonzero()[0]
     if len(kept) > options.beam:
-        kept = kept[np.argpartition(-total[kept], options.beam - 1)[: options.beam]]
+        kept = kept[total[kept].argpartition(-options.beam)[-options.beam :]]
         kept.sort()
-    size = np.diff(first, append=len(order))[kept]
-    best = order[first[kept]]
-    beam = candidates.take(best)
-    beam.blank, beam.token = blank[kept], token[kept]
 
-    # What was said: new records for the words of the best and of all other weighty members of each group.
-    group = np.repeat(np.arange(len(kept)), size)
-    place = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
-    member = order[first[kept][group] + place]
-    weighty = np.flatnonzero((place == 0) | (score[member] > total[kept][group] + _MEETING_SHARE))
-    group, place, member = group[weighty], place[weighty], member[weighty]
-    record = candidates.record[member]
-    plain = len(score) - len(word)
-    ends = np.flatnonzero(member >= plain)
+    # The members of each group; the best of them says what was said.
+    sizes = np.append(first[1:], len(order))
+    sizes -= first
+    size = sizes[kept]
+    group = np.arange(len(kept)).repeat(size)
+    place = (first[kept] - size.cumsum() + size).repeat(size)
+    place += np.arange(len(group))
+    member = order[place]
+    score = token_mass[member]
+    stayed = (member < len(stay)).nonzero()[0]
+    score[stayed] = stay[member[stayed]]
+    rising = score.argsort(kind="stable")
+    best = np.empty(len(kept), np.intp)
+    best[group[rising]] = rising  # the last one counts: the highest score
+    kept_states = states.take(member[best], axis=1)
+    ending = member - (len(token_mass) - len(word))
+    share = score - total[kept][group]
+    kept_states[RECORD] = _records(
+        history, states[RECORD][member], group, ending, share, best, word, states[START][member], frame
+    )
+    return Beam(kept_states, np.stack([blank[kept], token[kept]]))
+
+
+def _records(
+    history: History,
+    record: NDArray[np.int64],
+    group: NDArray[np.intp],
+    ending: NDArray[np.intp],
+    share: NDArray[np.float64],
+    best: NDArray[np.intp],
+    word: NDArray[np.int32],
+    start: NDArray[np.int64],
+    frame: int,
+) -> NDArray[np.int64]:
+    """What the groups have said: new records for words that end, and meetings where weighty members differ.
+
+    Of each member: its record before the frame, its group, the index of the `word` it ends (negative: none), its share
+    of the group's mass (natural log), the start of its word. `best` is the first member of each group.
+    """
+    weighty = share > _MEETING_SHARE
+    weighty[best] = True
+    ends = (weighty & (ending >= 0)).nonzero()[0]
     if len(ends):
-        ending = member[ends]
-        record[ends] = history.words(record[ends], word[ending - plain], candidates.start[ending], frame)
-    leader = record[np.flatnonzero(place == 0)]
-    other = np.flatnonzero(~history.same(record, leader[group]))
+        record[ends] = history.words(record[ends], word[ending[ends]], start[ends], frame)
+    leader = record[best]
+    if len(group) == len(best):
+        return leader
+    other = (weighty & ~history.same(record, leader[group])).nonzero()[0]
     if len(other):
-        met, owner = np.unique(group[other], return_inverse=True)
-        share = np.exp(score[member] - total[kept][group])
-        leading = np.flatnonzero(place == 0)[met]
-        owners = np.concatenate([np.arange(len(met)), owner])
-        records = np.concatenate([record[leading], record[other]])
-        shares = np.concatenate([share[leading], share[other]])
+        owner = group[other]  # ascending
+        new = np.ones(len(owner), bool)
+        np.not_equal(owner[1:], owner[:-1], out=new[1:])
+        met = owner[new]
+        owners = np.concatenate([np.arange(len(met)), new.cumsum() - 1])
+        members = np.concatenate([best[met], other])
+        shares = np.exp(share[members])
         shares /= np.bincount(owners, shares)[owners]
-        by_owner = np.argsort(owners, kind="stable")
-        leader[met] = history.meetings(
-            leader[met], owners[by_owner], records[by_owner], shares[by_owner].astype(np.float32)
-        )
-    beam.record = leader
-    return beam
+        by_owner = owners.argsort(kind="stable")
+        owners, members, shares = owners[by_owner], members[by_owner], shares[by_owner]
+        leader[met] = history.meetings(leader[met], owners, record[members], shares)
+    return leader

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.beam import Beam, DecoderOptions, Search, advance, age
+from asr.beam import MATCH, MODEL, POSITION, RECORD, Beam, DecoderOptions, Search, advance, age
 from asr.confidence import Calibration, Evidence
 from asr.errors import AsrError, StreamError
 from asr.g2p import GraphemeToPhone, Pronouncer, spellings
@@ -81,7 +81,8 @@ class DecoderState:
             "counts": np.array([self.frames, self.aged], np.int64),
             "offset": np.array([self.offset]),
             "clarity": np.array(self.clarity, np.float64),
-            **{f"beam_{name}": value for name, value in vars(self.beam).items()},
+            "states": self.beam.states,
+            "mass": self.beam.mass,
             **self.history.to_arrays(),
         }
 
@@ -252,12 +253,14 @@ class Decoder:
             state.frames += 1
             state.clarity.append(clear)
         if state.history.size > _RECORDS:
-            state.beam.record = state.history.collect(state.beam.record, state.frames - _LATTICE_FRAMES)
+            states = state.beam.states.copy()
+            states[RECORD] = state.history.collect(states[RECORD], state.frames - _LATTICE_FRAMES)
+            state.beam.states = states
         return state
 
     def _totals(self, state: DecoderState) -> NDArray[np.float64]:
         combine = np.maximum if self.options.maximum else np.logaddexp
-        return np.asarray(combine(state.beam.blank, state.beam.token), np.float64)
+        return np.asarray(combine(*state.beam.mass), np.float64)
 
     def partial(self, state: DecoderState) -> tuple[DecodedWord, ...]:
         """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough."""
@@ -265,11 +268,11 @@ class Decoder:
         weights = np.exp(totals - totals.max())
         weights /= weights.sum()
         best = int(totals.argmax())
-        said = state.history.path(int(state.beam.record[best]))
+        said = state.history.path(int(state.beam.states[RECORD, best]))
         shares = [0.0] * len(said)
         paths: dict[int, float] = {}
         for row in np.flatnonzero(weights > _PARTIAL_WEIGHT).tolist():
-            record = int(state.beam.record[row])
+            record = int(state.beam.states[RECORD, row])
             paths[record] = paths.get(record, 0.0) + float(weights[row])
         for record, weight in paths.items():
             for place, (one, other) in enumerate(zip(said, state.history.path(record), strict=False)):
@@ -307,18 +310,18 @@ class Decoder:
         """The best hypothesis's words and score, the probability of each final record, the score of all together."""
         search, beam = state.search, state.beam
         totals = self._totals(state)
-        rows = np.flatnonzero(beam.position < len(self.tokens))
-        final = totals[rows] + search.lm_weight * search.model.end_score(beam.model[rows])
+        rows = np.flatnonzero(beam.states[POSITION] < len(self.tokens))
+        final = totals[rows] + search.lm_weight * search.model.end_score(beam.states[MODEL, rows])
         if search.matcher is not None:
-            final -= search.matcher.owed[beam.match[rows]]
+            final -= search.matcher.owed[beam.states[MATCH, rows]]
         if not len(rows) or final.max() == -np.inf:  # no hypothesis is at the end of a word: leave the last one out
             rows, final = np.arange(len(beam)), totals
         top = int(final.argmax())
         mass = np.exp(final - final[top])
         weights: dict[int, float] = {}
-        for record, weight in zip(beam.record[rows].tolist(), (mass / mass.sum()).tolist(), strict=True):
+        for record, weight in zip(beam.states[RECORD, rows].tolist(), (mass / mass.sum()).tolist(), strict=True):
             weights[record] = weights.get(record, 0.0) + weight
-        said = state.history.with_posteriors(state.history.path(int(beam.record[rows[top]])), weights)
+        said = state.history.with_posteriors(state.history.path(int(beam.states[RECORD, rows[top]])), weights)
         score = float(state.offset + final[top])
         return said, score, weights, score + float(np.log(mass.sum()))
 
@@ -376,21 +379,22 @@ class Decoder:
         try:
             settings = Settings.from_json(arrays["settings"].tobytes().decode())
             state = self._begin(settings)
-            beam = {name: np.array(arrays[f"beam_{name}"], value.dtype) for name, value in vars(state.beam).items()}
-            state.beam, state.history = Beam(**beam), History.from_arrays(arrays)
+            state.beam = Beam(np.array(arrays["states"], np.int64), np.array(arrays["mass"], np.float64))
+            state.history = History.from_arrays(arrays)
             state.frames, state.aged = int(arrays["counts"][0]), bool(arrays["counts"][1])
             state.offset = float(arrays["offset"][0])
             state.clarity = [float(value) for value in arrays["clarity"]]
         except (KeyError, ValueError, TypeError, IndexError, AsrError) as error:
             raise StreamError("This decoder state is damaged or another model's: start a new stream.") from error
-        search, beams = state.search, state.beam
+        search, states = state.search, state.beam.states
         matches = 1 if search.matcher is None else len(search.matcher.owed)
         if (
-            len({len(value) for value in vars(beams).values()}) != 1
-            or not len(beams)
-            or not _inside(beams.position, 0, len(search.lexicon.tree.token))
-            or not _inside(beams.match, 0, matches)
-            or not _inside(beams.record, -1, state.history.size)
+            states.shape != (5, len(state.beam))
+            or state.beam.mass.shape != (2, len(state.beam))
+            or not len(state.beam)
+            or not _inside(states[POSITION], 0, len(search.lexicon.tree.token))
+            or not _inside(states[MATCH], 0, matches)
+            or not _inside(states[RECORD], -1, state.history.size)
             or not _inside(np.array([word.word for word in state.history.committed]), 0, len(search.lexicon))
             or state.history.largest_word >= len(search.lexicon)
         ):

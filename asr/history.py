@@ -53,7 +53,11 @@ class History:
         return self._append(parent, word, start, end)
 
     def meetings(
-        self, parent: NDArray[np.int32], owner: NDArray[np.intp], record: NDArray[np.int32], share: NDArray[np.float32]
+        self,
+        parent: NDArray[np.integer[Any]],
+        owner: NDArray[np.intp],
+        record: NDArray[np.integer[Any]],
+        share: NDArray[np.floating[Any]],
     ) -> NDArray[np.int32]:
         """New meetings with their heaviest records; edge i brings `record[i]` to meeting `owner[i]` of the new ones."""
         numbers = self._append(parent, NOTHING, 0, 0)
@@ -79,7 +83,7 @@ class History:
         self.size = more
         return numbers
 
-    def same(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def same(self, first: NDArray[np.integer[Any]], second: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Whether pairs of records say the same: the same record, or the same word after the same record."""
         parent, word = self._table[0], self._table[1]
         alike = (parent[first] == parent[second]) & (word[first] == word[second]) & (word[first] != NOTHING)
@@ -181,7 +185,7 @@ class History:
 
     # Bounded memory
 
-    def collect(self, held: NDArray[np.int32], before: int) -> NDArray[np.int32]:
+    def collect(self, held: NDArray[np.integer[Any]], before: int) -> NDArray[np.int32]:
         """Forget what no hypothesis needs; gives the new numbers of the `held` records.
 
         Meetings whose heaviest path ended before frame `before` keep only that path, and the words that all

@@ -211,10 +211,12 @@ def test_saving_and_restoring_changes_nothing(seed: int, cut: int, hotwords: boo
 def test_a_damaged_state_is_refused() -> None:
     decoder, state = practical()
     arrays = decoder.step(state, random_log_probs(1, 30)).to_arrays()
-    for name, value in (("beam_position", 10_000), ("beam_record", 10_000), ("records", 10_000), ("beam_match", 3)):
+    for name, value in (("states", 10_000), ("states", -5), ("records", 10_000)):
         damaged = {**arrays, name: np.full_like(arrays[name], value)}
         with pytest.raises(StreamError):
             decoder.restore(damaged)
+    with pytest.raises(StreamError):
+        decoder.restore({**arrays, "mass": arrays["mass"][:, 1:]})
     with pytest.raises(StreamError):
         decoder.restore({name: value for name, value in arrays.items() if name != "shares"})
 
