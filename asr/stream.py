@@ -269,6 +269,7 @@ class Stream:
                     "pause": ended.pause,
                     "ended_by": ended.ended_by,
                     "wanted": dataclasses.asdict(ended.wanted),
+                    "shown": ended.shown and list(map(dataclasses.astuple, ended.shown)),
                     "decided": ended.decided and [list(map(dataclasses.astuple, part)) for part in ended.decided],
                 }
                 for ended in self._reader.waiting
@@ -345,6 +346,8 @@ class Stream:
             wanted = wanted_from(about["wanted"])
             first_frame, pause = int(about["first_frame"]), int(about["pause"])
             ended = Ended(first_frame, hidden, log_probs, pause, about["ended_by"], wanted)
+            if about["shown"] is not None:
+                ended.shown = tuple(Word(*fields) for fields in about["shown"])
             if about["decided"] is not None:
                 words, others = about["decided"]
                 ended.decided = tuple(Word(*fields) for fields in words), tuple(Alternative(*other) for other in others)
@@ -396,6 +399,10 @@ class Stream:
         if self._options.second_reading is None:
             hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest)
             ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
+        elif running.decoding is not None:  # somebody looks on: what is decoded already need not be decoded again
+            state = self._decode(running, max(stop, running.decoded))
+            found = self._model.first_decoder.best(state)[0].words
+            ended.shown = self._model.words([word for word in found if word.end_frame <= stop], sound)
         self._reader.submit(ended)
         return True
 
