@@ -29,6 +29,8 @@ def unpack(snapshot: bytes) -> tuple[dict[str, Any], Arrays]:
     """What `pack` was given. Raises `StreamError` for what is no snapshot, damaged, or of another version."""
     try:
         with np.load(io.BytesIO(snapshot), allow_pickle=False) as file:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in file.zip.infolist()):
+                raise ValueError("a small file that becomes a large one")
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop("header").tobytes())
         version = header["version"]

@@ -25,7 +25,6 @@ from asr.snapshot import pack, unpack
 
 Floats = NDArray[np.float32]
 
-SPEECH_HEAD = "phones"  # whose blanks tell silence from speech: it says something more often than the spelling head
 OVERHANG_FRAMES = 8  # how long after a cut the first reading may still come to what the final text already has
 PIECE_SECONDS = 10  # longer blocks are taken in pieces, so that they cost no more memory than they bring
 
@@ -126,7 +125,6 @@ class Stream:
         self._wanted.start(model.first_decoder)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
-        self._speech_head = SPEECH_HEAD if SPEECH_HEAD in network.heads else self._head
         self._running = Running(
             network.initial_state(),
             Detector(options.endpoint, network.frame_seconds),
@@ -366,7 +364,9 @@ class Stream:
         running.levels = loud[len(loud) - network.look_ahead_frames :]
         log_probs = reading.log_probs[self._head]
         best = log_probs.argmax(axis=1)
-        blank = np.exp(reading.log_probs[self._speech_head][:, BLANK])
+        blank = np.exp(
+            np.min([table[:, BLANK] for table in reading.log_probs.values()], axis=0)
+        )  # no head hears speech
         for i in range(len(log_probs)):
             running.outputs += 1
             if running.overhang.swallows(int(best[i])):

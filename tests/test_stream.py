@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +182,13 @@ def test_a_damaged_snapshot_is_refused_in_one_sentence(tiny: Recognizer, talk: S
         tiny.restore(bytes(snapshot))
 
 
+def test_a_snapshot_may_not_unfold_into_something_large(tiny: Recognizer) -> None:
+    file = io.BytesIO()
+    np.savez_compressed(file, header=np.zeros(10**7, np.uint8))
+    with pytest.raises(StreamError, match="no snapshot"):
+        tiny.restore(file.getvalue())
+
+
 @pytest.mark.parametrize("snapshot", [b"", b"\x80\x04N.", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
 def test_what_is_no_snapshot(tiny: Recognizer, snapshot: bytes) -> None:
     with pytest.raises(StreamError, match="no snapshot"):
@@ -233,6 +241,19 @@ def test_the_state_does_not_grow(tiny: Recognizer, talk: Samples, kind: str) -> 
     assert max(sizes) < longest * frame + 100_000
     assert max(sizes[len(sizes) // 2 :]) <= max(sizes[: len(sizes) // 2]) * 1.05
     assert all(segment.end - segment.start <= 15.1 for segment in segments)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_the_contract_holds_for_the_int8_network(shipped: Recognizer, speech: Samples, rate: int) -> None:
+    samples = speech[: 9 * rate]
+    expected = run(shipped.stream(second_reading="inline"), iter([samples]), rate)
+    stream, found = shipped.stream(), []
+    for part in blocks(samples, range(0, len(samples), 7919)):
+        found += stream.feed(part, rate)
+        stream = shipped.restore(stream.save())
+    assert found + stream.finish() == expected != []
+    with ThreadPoolExecutor(3) as executor:
+        assert list(executor.map(lambda _: run(shipped.stream(), iter([samples]), rate), range(3))) == [expected] * 3
 
 
 def test_speech_without_a_pause_is_cut(shipped: Recognizer, speech: Samples) -> None:
