@@ -117,6 +117,6 @@ def _levels(rows: Rows, words: int, order: int) -> list[tuple[Array, Array, Arra
         else:
             below = found[-1]
             context = find(key_of(below[0], below[1]), below[2][shorter], first)
-        found.append((*(array.astype(np.int32) for array in (shorter, first, context)), count))
+        found.append((shorter.astype(np.int32), first.astype(np.int32), context.astype(np.int32), count))
         parent = index
     return found

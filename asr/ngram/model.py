@@ -36,8 +36,14 @@ class Level:
         cls, shorter: Array, first: Array, context: Array, log_prob: Array, backoff: Array, share: Array | None
     ) -> Level:
         """A level of arrays of any integer and float types."""
-        whole = (array.astype(np.int32, copy=False) for array in (shorter, first, context))
-        return cls(*whole, log_prob, backoff, None if share is None else share.astype(np.float32, copy=False))
+        return cls(
+            shorter.astype(np.int32, copy=False),
+            first.astype(np.int32, copy=False),
+            context.astype(np.int32, copy=False),
+            log_prob,
+            backoff,
+            None if share is None else share.astype(np.float32, copy=False),
+        )
 
     def __len__(self) -> int:
         return len(self.first)
@@ -63,7 +69,7 @@ class NGrams:
     def sizes(self) -> tuple[int, ...]:
         return tuple(map(len, self.levels))
 
-    def last_words(self) -> list[NDArray[np.int64]]:
+    def last_words(self) -> list[NDArray[np.int32]]:
         """The last word of every n-gram, by level."""
         last = [self.levels[0].first]
         for level in self.levels[1:]:
@@ -98,7 +104,7 @@ def union(models: Sequence[NGrams]) -> tuple[NGrams, list[list[Array]], list[lis
     for k in range(max(model.order for model in models)):
         parts = [model.levels[k] if k < model.order else _empty_level() for model in models]
         if k == 0:
-            keys = [part.first for part in parts]
+            keys = [part.key for part in parts]
         else:
             keys = [key_of(place[part.shorter], part.first) for place, part in zip(places, parts, strict=True)]
         key = np.unique(np.concatenate(keys))
@@ -298,7 +304,7 @@ def _rows(levels: Sequence[Level], grams: Array) -> NDArray[np.int64]:
     return row
 
 
-def grams(model: NGrams) -> Iterable[NDArray[np.int64]]:
+def grams(model: NGrams) -> Iterable[NDArray[np.int32]]:
     """By level the word numbers [n, length] of the n-grams, in the order of their rows."""
     words = model.levels[0].first[:, None]
     yield words

@@ -39,12 +39,15 @@ class _Table:
 
     @classmethod
     def of(cls, key: Array, universe: int, is_context: NDArray[np.bool_]) -> _Table:
-        bits = _stored_bits(universe, len(key))
+        for bits in range(_stored_bits(universe, len(key)), 0, -1):  # less is stored only where keys crowd together
+            _, multiplier = min(
+                (int(np.bincount(key * factor % universe >> bits, minlength=1).max()), factor)
+                for factor in _multipliers(universe)
+            )
+            groups = key * multiplier % universe >> bits >> (BUCKET_GROUP.bit_length() - 1)
+            if np.bincount(groups, minlength=1).max() < _CODES:
+                break
         buckets = bucket_count(universe, bits)
-        _, multiplier = min(
-            (int(np.bincount(key * factor % universe >> bits, minlength=1).max(initial=0)), factor)
-            for factor in _multipliers(universe)
-        )
         mixed = key * multiplier % universe
         bucket = mixed >> bits
         rank = np.lexsort((mixed, ~is_context, bucket))
@@ -91,7 +94,7 @@ def quantize(values: NDArray[np.float64], codes: int = _CODES) -> tuple[NDArray[
             size = np.diff(borders)
             book = np.where(size > 0, np.diff(sums[borders]) / np.maximum(size, 1), book)
         distinct = np.sort(book)
-    book32 = np.full(_CODES if codes == _CODES else codes, 0, np.float32)
+    book32 = np.zeros(codes, np.float32)
     book32[: len(distinct)] = distinct
     code = np.searchsorted((distinct[1:] + distinct[:-1]) / 2, values)
     return book32, code.astype(np.uint8)
@@ -185,8 +188,6 @@ def _join(tables: Sequence[_Table], order: int) -> tuple[dict[str, Array], dict[
         all_starts = np.concatenate((*parts, np.empty(0, np.int64)))
         group = all_starts[::BUCKET_GROUP]
         within = all_starts - np.repeat(group, BUCKET_GROUP)
-        if within.max(initial=0) > 255:
-            raise ModelError("n-grams are spread too unevenly over the hash table")
         arrays |= {name: group.astype(np.uint32), f"{name}_within": within.astype(np.uint8)}
     about: dict[str, object] = {
         "window": window,
