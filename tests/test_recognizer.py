@@ -81,7 +81,7 @@ def test_a_damaged_recording_gives_its_segments_before_the_error(
     found = []
     with pytest.raises(asr.AudioError, match=r"talk\.flac is damaged"), Audio(path) as audio:
         found.extend(tiny.segments(audio))
-    assert len(found) > 1
+    assert found and found[-1].end > 8
     with pytest.raises(asr.AudioError, match=r"talk\.flac is damaged"):
         tiny.transcribe(path)
 
