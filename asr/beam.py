@@ -32,7 +32,7 @@ class DecoderOptions:
     blank_skip: float = 0.98  # frames whose blank is likelier than this only age the hypotheses; 1: none
     lm_weight: float = 0.9
     word_bonus: float = 0.5  # for each word
-    unknown_word_score: float = -4.0  # for words that the language model does not know, besides its score for such
+    unknown_word_score: float = -10.0  # for words that the language model does not know, besides its score for such
     blank_penalty: float = 0.0  # taken from the blank's log-prob in each frame
     partial_agreement: float = 0.6  # share of the hypotheses' mass that a word needs to be shown before it is final
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins

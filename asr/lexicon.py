@@ -12,7 +12,7 @@ needs it to tell a repeated token from a new one; 0, the blank, at the start), t
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -186,6 +186,19 @@ class Lexicon:
             path.append(int(tree.token[position]))
             position = int(np.searchsorted(tree.child_begin, position - len(self.tokens), "right")) - 1
         return tuple(reversed(path))
+
+    def entries(self) -> Iterator[tuple[str, Pronunciation]]:
+        """All words with their pronunciations, as `build` takes them."""
+        tree = self.tree
+        waiting: list[tuple[int, Pronunciation]] = [(int(child), ()) for child in tree.root_child if child >= 0]
+        while waiting:
+            position, path = waiting.pop()
+            path = (*path, int(tree.token[position]))
+            begin, count = int(tree.word_begin[position]), int(tree.word_count[position])
+            for number in tree.word_ids[begin : begin + count].tolist():
+                yield self.word(number), path
+            begin, count = int(tree.child_begin[position]), int(tree.child_count[position])
+            waiting += [(child, path) for child in tree.children[begin : begin + count].tolist()]
 
     # A user's own words
 

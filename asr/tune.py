@@ -28,7 +28,7 @@ from asr.posteriors import Reading, utterance_log_probs
 from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
-STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "unknown_word_score": 2.0}
+STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6}
 BINS = 10  # of a reliability diagram
 
 Progress = Callable[[str], None]
@@ -196,7 +196,7 @@ def tune_reading(
 ) -> Tuned:
     """Search weights, then calibrate, on the first of two sides."""
     searched = _minutes(sides[0], options.search_minutes)
-    steps = {name: step for name, step in STEPS.items() if decoder.has_model or name not in _MODEL_WEIGHTS}
+    steps = {name: step for name, step in STEPS.items() if decoder.has_model or name != "lm_weight"}
 
     def errors(point: dict[str, float]) -> float:
         tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]
@@ -223,9 +223,6 @@ def tune_reading(
         factor,
         tried,
     )
-
-
-_MODEL_WEIGHTS = ("lm_weight", "unknown_word_score")  # mean nothing without a language model
 
 
 def _minutes(material: Sequence[Spoken], minutes: float) -> list[Spoken]:

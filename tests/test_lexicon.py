@@ -73,6 +73,7 @@ def test_what_is_compiled_is_in_the_tree(entries: list[tuple[str, tuple[int, ...
     found = {lexicon.word(word): ways for word, ways in spelled(lexicon.tree, len(TOKENS)).items()}
     assert found == expected
     assert len(lexicon) == len(expected)
+    assert sorted(lexicon.entries()) == sorted(set(entries))
     for word, ways in expected.items():
         assert set(lexicon.pronunciations(word)) == ways
         assert lexicon.word(lexicon.find(word) or 0) == word
