@@ -82,7 +82,7 @@ class LanguageModel:
     @cached_property
     def ids(self) -> dict[str, int]:
         """The number of each word."""
-        return {word: number for number, word in enumerate(self.vocabulary)}
+        return dict(zip(self.vocabulary, range(self._words), strict=True))
 
     def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
         """Numbers of words, 0 (<unk>) for those outside the vocabulary."""
