@@ -42,7 +42,9 @@ def test_speed_is_what_resampling_gives(speed: float, speech: NDArray[np.float32
     frames = min(len(expected), len(found))
     loud = expected[:frames, :70] > -6  # 0.9 times: nothing is above 7200 Hz
     assert abs(len(expected) - len(found)) <= 1
-    assert float((expected[:frames, :70] - found[:frames, :70])[loud].abs().mean()) < 0.25  # narrow bands of few bins differ
+    assert (
+        float((expected[:frames, :70] - found[:frames, :70])[loud].abs().mean()) < 0.25
+    )  # narrow bands of few bins differ
 
 
 def test_the_exported_graph_has_the_same_front_end(speech: NDArray[np.float32]) -> None:

@@ -76,7 +76,7 @@ HARD = replace(
 )
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_and_resumed_gives_the_same_losses(tmp_path: Path,
 
         def step(*arguments: object) -> dict[str, float]:
             if run.position.step == last:
-                raise Killed
+                raise KilledError
             losses.append(ordinary(*arguments))
             return losses[-1]
 
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_and_resumed_gives_the_same_losses(tmp_path: Path,
     whole.run()
     assert len(expected) == whole.position.step == 9
     found: list[dict[str, float]] = []
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         watched("broken", found, steps).run()
     again = watched("broken", found)
     again.resume()
@@ -120,11 +120,11 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> Non
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     items = task.plan(0)[0]
     batch = task.load(items, range(len(items)), 0)
-    parts = run._step(replace(batch, features=batch.features * float("nan")), 1e-3)
+    parts = run._step([replace(batch, features=batch.features * float("nan"))], 1e-3)
     assert parts["skipped"] == 1 and run.position.skipped == 1
     assert all(torch.equal(value, before[name]) for name, value in task.network.state_dict().items())
     assert not any(value.isnan().any() for value in task.carried().values()), "a broken state must not be handed on"
-    assert "skipped" not in run._step(batch, 1e-3)
+    assert "skipped" not in run._step([batch], 1e-3)
 
 
 def test_what_is_exported_computes_what_was_trained(tmp_path: Path, speech) -> None:  # type: ignore[no-untyped-def]

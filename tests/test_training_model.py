@@ -1,5 +1,7 @@
 """The network in training: whole or in steps the same, causal, and nothing leaks from padding or other rows."""
 
+import itertools
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install '.[train]'")
@@ -26,7 +28,7 @@ def test_steps_give_what_the_whole_gives(cell: str, cuts: list[int]) -> None:
     whole, last = model.streaming(features, model.streaming.initial_state(2))
     state, parts = model.streaming.initial_state(2), []
     edges = [0, *sorted(2 * cut for cut in cuts), 24]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if end > start:
             part, state = model.streaming(features[:, start:end], state)
             parts.append(part)

@@ -11,7 +11,7 @@ import click
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True,
               help="The folder that the recipe's paths start from.")  # fmt: skip
-@click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False),
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False),
               help="Where checkpoints and logs go.  [default: runs/NAME]")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Another value for a setting; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run folder.")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from asr.errors import AsrError
+from asr.training import parallel
 from asr.training.progress import Progress
 
 Item = TypeVar("Item")
@@ -121,8 +121,7 @@ class Trainer(Generic[Item, Batch]):
         self.options = options
         self.folder = folder
         self.position = Position()
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank, self.world = parallel.rank(), parallel.world()
         task.network.to(options.device)
         self.averaged = {name: value.detach().clone() for name, value in task.network.state_dict().items()}
         decayed = [p for p in task.network.parameters() if p.dim() > 1]
@@ -150,19 +149,22 @@ class Trainer(Generic[Item, Batch]):
                 epoch = self.position.epoch
                 batches = self.task.plan(epoch)
                 last = min(len(batches), round((self.options.epochs - epoch) * len(batches)))
-                for batch in self._loaded(batches[self.position.batch : last], epoch):
+                for pieces in self._loaded(batches[self.position.batch : last], epoch):
                     started = time.monotonic()
                     rate = learning_rate(
                         self.options,
                         self.position.step,
                         (epoch + self.position.batch / len(batches)) / self.options.epochs,
                     )
-                    parts = self._step(batch, rate)
+                    parts = self._step(pieces, rate)
                     self.position.batch += 1
                     progress.step(
-                        epoch + self.position.batch / len(batches), parts, rate, self.task.size(batch) * self.world,
-                        time.monotonic() - started,
-                    )  # fmt: skip
+                        epochs_done=epoch + self.position.batch / len(batches),
+                        parts=parts,
+                        rate=rate,
+                        size=self.world * sum(map(self.task.size, pieces)),
+                        seconds=time.monotonic() - started,
+                    )
                     if summary and self.position.step % 20 == 0:
                         for name, value in parts.items():
                             summary.add_scalar(f"loss/{name}", value, self.position.step)
@@ -176,15 +178,20 @@ class Trainer(Generic[Item, Batch]):
             summary.close()
         return figures
 
-    def _step(self, batch: Batch, rate: float) -> dict[str, float]:
+    def _step(self, pieces: Sequence[Batch], rate: float) -> dict[str, float]:
         options, network = self.options, self.task.network
         network.train()
         torch.manual_seed(hash((options.seed, self.position.epoch, self.position.batch, self.rank)))
-        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
-            loss = self.task.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        count = self._sum_over_processes(loss.count)
+        losses = []
+        for piece in pieces:
+            with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
+                loss = self.task.loss(piece)
+            loss.total.backward()
+            losses.append(loss)
+        count = self._sum_over_processes(sum(loss.count for loss in losses))
+        names = losses[0].parts if losses else {}  # a batch of fewer items than processes leaves some without any
+        parts = {name: sum(loss.parts[name] for loss in losses) / len(losses) for name in names}
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         for gradient in gradients:
             gradient /= count
@@ -192,24 +199,25 @@ class Trainer(Generic[Item, Batch]):
         self.position.step += 1
         if not bool(torch.isfinite(norm)):
             self.position.skipped += 1
-            return {**loss.parts, "skipped": float(self.position.skipped)}
+            return {**parts, "skipped": float(self.position.skipped)}
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self._average()
-        return loss.parts
+        return parts
 
     def _sum_over_processes(self, count: int) -> float:
         """The number of items in the global batch; sums the gradients over all processes on the way."""
         if self.world == 1:
             return float(max(1, count))
-        total = torch.tensor([float(count)], device=self.options.device)
-        dist.all_reduce(total)
-        gradients = [p.grad for p in self.task.network.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(summed.view_as(gradient))
+        parameters = list(self.task.network.parameters())
+        own = torch.tensor([float(count)], device=self.options.device)
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        total, *summed = parallel.summed(torch.cat([own, *(gradient.reshape(-1) for gradient in gradients)])).split(
+            [1, *(p.numel() for p in parameters)]
+        )
+        for parameter, gradient in zip(parameters, summed, strict=True):
+            parameter.grad = gradient.view_as(parameter)
         return max(1.0, float(total.item()))
 
     def _average(self) -> None:
@@ -218,19 +226,19 @@ class Trainer(Generic[Item, Batch]):
             if value.is_floating_point():
                 self.averaged[name].lerp_(value.detach(), 1.0 - keep)
 
-    def _loaded(self, batches: Sequence[Sequence[Item]], epoch: int) -> Iterator[Batch]:
-        """This process's part of each batch, prepared `prefetch` batches ahead in another thread."""
+    def _loaded(self, batches: Sequence[Sequence[Item]], epoch: int) -> Iterator[list[Batch]]:
+        """This process's part of each batch, in `accumulate` pieces, prepared `prefetch` batches ahead in a thread."""
 
-        def load(items: Sequence[Item]) -> Batch:
-            torch.set_num_threads(1)
-            return self.task.load(items[self.rank :: self.world], range(len(items))[self.rank :: self.world], epoch)
+        def load(items: Sequence[Item]) -> list[Batch]:
+            places = range(len(items))[self.rank :: self.world]
+            pieces = [places[piece :: self.options.accumulate] for piece in range(self.options.accumulate)]
+            return [self.task.load([items[p] for p in piece], piece, epoch) for piece in pieces if piece]
 
         if self.options.prefetch == 0:
-            for items in batches:
-                yield self.task.load(items[self.rank :: self.world], range(len(items))[self.rank :: self.world], epoch)
+            yield from map(load, batches)
             return
-        with ThreadPoolExecutor(1) as pool:
-            waiting: list[Future[Batch]] = []
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting: list[Future[list[Batch]]] = []
             for items in batches:
                 waiting.append(pool.submit(load, items))
                 if len(waiting) > self.options.prefetch:

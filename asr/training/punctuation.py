@@ -135,12 +135,9 @@ class TaggerTask:
         self.features = np.array([word_features(word, recipe.shape.buckets) for word in vocabulary], np.int32)
         self.edges = [Edges(part) for part in self.parts]
         self.network = TaggerNetwork(recipe.shape)
-        habits = word_habits(self.parts)
         with torch.no_grad():
-            weight = self.network.table.weight
-            weight[:, : habits.shape[1]] = torch.from_numpy(
-                fitted_table(self.features, habits, word_counts(self.parts), recipe.shape.buckets)
-            )
+            counted = counted_table(self.parts, self.features, recipe.shape)
+            self.network.table.weight[:, : counted.shape[1]] = torch.from_numpy(counted)
         self.bias = [0.0] * len(MARKS)
 
     def plan(self, epoch: int) -> list[list[Item]]:
@@ -312,6 +309,17 @@ def simulated_pauses(marks: NDArray[np.int64], random: np.random.Generator) -> N
 # What is counted over all of the text, more than the network gets to see, and what its table begins with.
 
 
+def counted_table(parts: Sequence[Tagged], features: NDArray[np.int32], shape: TaggerShape) -> NDArray[np.float32]:
+    """The first columns of the table: how words behave, and the company they keep."""
+    counts = word_counts(parts)
+    habits = fitted_table(features, word_habits(parts), counts, shape.buckets)
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:20_000])
+    frequent = frequent[counts[frequent] > 0]
+    dims = shape.embedding * 5 // 8
+    company = fitted_table(features[frequent], word_company(parts, frequent, dims), counts[frequent], shape.buckets)
+    return np.concatenate([habits, company], axis=1)[:, : shape.embedding]
+
+
 def word_counts(parts: Sequence[Tagged]) -> NDArray[np.float64]:
     size = len(parts[0].vocabulary)
     return np.sum([np.bincount(part.words, minlength=size) for part in parts], axis=0).astype(np.float64)
@@ -344,6 +352,39 @@ def word_habits(parts: Sequence[Tagged], prior: float = 10.0) -> NDArray[np.floa
     habits -= (weights * habits).sum(0)
     habits /= np.sqrt((weights * habits**2).sum(0)) + 1e-6
     return np.clip(0.5 * habits, -2.0, 2.0).astype(np.float32)
+
+
+def word_company(
+    parts: Sequence[Tagged], words: NDArray[np.int64], dims: int, neighbours: int = 600
+) -> NDArray[np.float32]:
+    """What stands before and behind each of `words`, [words, dims]: the main axes of their positive pointwise mutual
+    information with the most frequent words and with the edges of sentences (Levy, Goldberg and Dagan, 2015)."""
+    size = len(parts[0].vocabulary)
+    row = np.full(size, -1)
+    row[words] = np.arange(len(words))
+    column = np.full(size, neighbours)  # a word that is not frequent
+    column[np.argsort(-word_counts(parts), kind="stable")[:neighbours]] = np.arange(min(neighbours, size))
+    columns = neighbours + 2  # and the edge of a sentence
+    counts = np.zeros((2, len(words) * columns))
+    for part in parts:
+        starts = begins(part.marks)
+        before = np.where(starts, neighbours + 1, column[np.roll(part.words, 1)])
+        behind = np.where(np.roll(starts, -1), neighbours + 1, column[np.roll(part.words, -1)])
+        known = row[part.words] >= 0
+        for side, others in enumerate((before, behind)):
+            pairs = row[part.words][known] * columns + others[known]
+            counts[side] += np.bincount(pairs, minlength=counts.shape[1])
+    table = counts.reshape(2, len(words), columns).transpose(1, 0, 2).reshape(len(words), 2 * columns)
+    expected = table.sum(1, keepdims=True) * table.sum(0, keepdims=True) / table.sum()
+    information = np.log(np.maximum(table, 1e-9) / np.maximum(expected, 1e-9)).clip(0.0, 6.0).astype(np.float32)
+    information[table == 0] = 0.0
+    values, axes = np.linalg.eigh(information.T @ information)
+    dims = min(dims, len(values))
+    company = information @ axes[:, -dims:] / np.sqrt(np.sqrt(np.maximum(values[-dims:], 1e-6)))
+    weights = table.sum(1, keepdims=True) / table.sum()
+    company -= (weights * company).sum(0)
+    company *= 0.3 / (np.sqrt((weights * company**2).sum(0)) + 1e-6)
+    return np.clip(company, -1.5, 1.5).astype(np.float32)
 
 
 def fitted_table(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.training import corpus as corpora
+from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
 from asr.training.cache import AudioCache, as_floats, build_cache
 from asr.training.corpus import Dropped, Example, Mixture, Spoken
@@ -254,7 +255,13 @@ class RecognizerTask:
         return Loss(total, count, parts)
 
     def carried(self) -> dict[str, Tensor]:
-        return {f"memory {number}": memory for number, memory in enumerate(self._memory)}
+        """The pool of final states. Process r of n owns the slots r, r + n...; together they are one pool."""
+        pool = {}
+        for number, memory in enumerate(self._memory):
+            owned = torch.zeros_like(memory)
+            owned[:, parallel.rank() :: parallel.world()] = memory[:, parallel.rank() :: parallel.world()]
+            pool[f"memory {number}"] = parallel.summed(owned)
+        return pool
 
     def carry(self, states: dict[str, Tensor]) -> None:
         self._memory = tuple(states[f"memory {number}"].clone() for number in range(len(self._memory)))
@@ -266,6 +273,7 @@ class RecognizerTask:
         errors: dict[str, list[int]] = {}
         device = next(self.network.parameters()).device
         order = sorted(range(len(self._valid)), key=lambda n: self._valid_audio.length(self._valid[n].utterance.audio))
+        order = order[parallel.rank() :: parallel.world()]
         for start in range(0, len(order), 24):
             numbers = order[start : start + 24]
             audio = [as_floats(self._valid_audio[self._valid[n].utterance.audio]) for n in numbers]
@@ -277,7 +285,13 @@ class RecognizerTask:
                 for head, log_probs in heads.items():
                     for number, path in zip(numbers, best_paths(log_probs, lengths), strict=True):
                         self._count(errors, f"{reading} {head}", number, head, path)
-        return {name: round(100 * wrong / max(1, total), 3) for name, (wrong, total) in errors.items()}
+        names = [f"{reading} {head}{corpus}" for reading in ("second", "first") for head in self.targets.heads
+                 for corpus in ("", *sorted({f" {spoken.utterance.corpus}" for spoken in self._valid}))]  # fmt: skip
+        sums = parallel.summed(torch.tensor([errors.get(name, [0, 0]) for name in names], dtype=torch.float64))
+        return {
+            name: round(100 * wrong / max(1.0, total), 3)
+            for name, (wrong, total) in zip(names, sums.tolist(), strict=True)
+        }
 
     def _count(self, errors: dict[str, list[int]], name: str, number: int, head: str, path: list[int]) -> None:
         if head == "phones":
@@ -331,7 +345,9 @@ def _with_audio(corpus: list[Spoken], folder: Path, dropped: Dropped) -> tuple[l
         if sys.stderr.isatty():
             print(f"\rdecoding {done} of {total} files", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
-    cache, failed = build_cache([spoken.utterance.audio for spoken in corpus], folder, progress)
+    files = [spoken.utterance.audio for spoken in corpus]
+    with parallel.one_after_the_other():  # the first process makes the cache, the others find it
+        cache, failed = build_cache(files, folder, progress)
     for file, reason in failed.items():
         dropped.add("that cannot be decoded", f"{file}: {reason}")
     return [spoken for spoken in corpus if spoken.utterance.audio not in failed], cache

@@ -35,8 +35,10 @@ def train_recipe(
     folder = folder or Path("runs") / recipe.name
     if not data.is_dir():
         raise AsrError(f"{data}: no such data folder; say where the data is with --data DIR")
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by torchrun, after a process died
+    resume = resume or (restarted and (folder / "checkpoint.pt").exists())
     if not resume and (folder / "checkpoint.pt").exists():
-        raise AsrError(f"{folder}: holds a run already; go on with --resume, or name another folder with --run")
+        raise AsrError(f"{folder}: holds a run already; go on with --resume, or name another one with --folder")
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if recipe.training.device.startswith("cuda") else "gloo")
     torch.manual_seed(recipe.training.seed)
@@ -48,7 +50,9 @@ def train_recipe(
     if trainer.rank == 0:
         _say(_forecast(recipe, task))
         _write_config(recipe, folder, path, data)
-    _try_largest_batch(task, recipe)
+    seconds = _try_largest_batch(task, recipe)
+    if trainer.rank == 0:
+        _say(seconds)
     if dry_run:
         return {}
     figures = trainer.run()
@@ -66,7 +70,7 @@ def _forecast(recipe: Recipe, task: Task[Any, Any]) -> str:
     )
 
 
-def _try_largest_batch(task: Task[Any, Any], recipe: Recipe) -> None:
+def _try_largest_batch(task: Task[Any, Any], recipe: Recipe) -> str:
     """Forward and backward once on the batch that needs most, so that a lack of memory shows at once."""
     carried = {name: value.clone() for name, value in task.carried().items()}
     sizes = task.plan(math.ceil(recipe.training.epochs))
@@ -79,7 +83,7 @@ def _try_largest_batch(task: Task[Any, Any], recipe: Recipe) -> None:
     loss.total.backward()
     task.network.zero_grad(set_to_none=True)
     task.carry(carried)
-    _say(f"largest batch: {len(largest)} examples, {time.monotonic() - started:.1f} s for a step")
+    return f"largest batch: {len(largest)} examples, {time.monotonic() - started:.1f} s for a step"
 
 
 def _write_config(recipe: Recipe, folder: Path, path: Path, data: Path) -> None:
