@@ -280,7 +280,7 @@ _RULES = [
 _RULERS = frozenset(
     "adrian alexander alfonso alphonso amadeus baldwin benedict boniface catherine charles christian clement david "
     "edward elizabeth ferdinand francis frederick george gregory gustav gustavus henry humbert innocent ivan james "
-    "john julius karl leo leopold louis malcolm mary napoleon nicholas otto paul peter philip philippe pius ptolemy "
+    "john julius karl leo leopold louis mary napoleon nicholas otto paul peter philip philippe pius ptolemy "
     "rameses ramses richard robert sixtus stephen urban victor wilhelm william".split()
 )
 _NUMBERED = frozenset(

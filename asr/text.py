@@ -24,7 +24,7 @@ _BARE_ABBREVIATIONS = {
     "etc": "et cetera", "vs": "versus", "lbs": "pounds", "hrs": "hours", "ok": "okay", "pm": "p m",
 }  # fmt: skip
 _ABBREVIATION = re.compile(r"\b([a-z]{2,6})\.(?=\W|$)")
-_STREET = re.compile(r"(?<=[A-Za-z] )St(?:\.|\b)(?= *(?:$|[,;:?!)])| [a-z])")
+_STREET = re.compile(r"\b([A-Z][a-z]+ )St(?:\.|\b)(?= *(?:$|[,;:?!)])| [a-z])")
 _ROMAN = re.compile(r"\b(?:[IVXLC]{2,}|[VX]|(?<=[a-z] )I(?='s\b|[.,;:]| of\b|\W*$))\b")
 _FIGURES = re.compile(r"[0-9$£€¢°½¼¾⅓⅔⅛⅜⅝⅞]")
 _SYMBOLS = {"&": " and ", "%": " percent ", "@": " at ", "+": " plus ", "=": " equals "}
@@ -49,7 +49,7 @@ def normalize(text: str) -> str:
         if _UNKNOWN.search(spoken):
             raise TextError(f"cannot tell how this is spoken: {text.strip()!r}")
     if "St" in spoken:
-        spoken = _STREET.sub("street", spoken)
+        spoken = _STREET.sub(r"\1street", spoken)
     spoken = spoken.lower().translate(_LETTERS)
     if not spoken.isascii():
         spoken = unicodedata.normalize("NFKD", spoken)

@@ -20,7 +20,7 @@ CASES = {
     "She said 'come here' and \"go\".": "she said come here and go",
     # abbreviations
     "Mr. Smith, Mrs Jones and Dr. Who": "mister smith missus jones and doctor who",
-    "St. Paul lives on Main St. in town": "saint paul lives on main street in town",
+    "St. Paul lives on Main St. in town, the St. is old": "saint paul lives on main street in town the saint is old",
     "Apples, pears, etc. vs. plums": "apples pears et cetera versus plums",
     "The U.S.A. is OK": "the u s a is okay",
     "R & D, 50% @ home": "r and d fifty percent at home",
@@ -56,7 +56,7 @@ CASES = {
     "Louis XIV. and Henry VIII's wives": "louis the fourteenth and henry the eighth's wives",
     "Charles I, king; Charles I think": "charles the first king charles i think",
     "World War II, Chapter IX. was": "world war two chapter nine was",
-    "an IV and a CD": "an iv and a cd",
+    "an IV and a CD; Malcolm X": "an iv and a cd malcolm x",
 }
 
 
