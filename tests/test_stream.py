@@ -378,7 +378,10 @@ def test_a_released_key_gives_all_the_text_at_once(tiny: Recognizer, talk: Sampl
 def test_on_real_speech_a_cut_in_mid_word_repeats_nothing(
     shipped: Recognizer, speech: Samples, mode: SecondReading | None
 ) -> None:
-    """Every 0.33 s of an utterance: the letters of both pieces, joined, against those of the whole."""
+    """Every 0.33 s of an utterance: the letters of both pieces, joined, against those of the whole.
+
+    Both pieces are read with silence where the cut is, and a language model completes what it can: a letter or two.
+    """
     samples = speech[64000 : 64000 + 8 * 16000]
     whole = tokens(run(shipped.stream(second_reading=mode), iter([samples])))
     longer = []
@@ -386,7 +389,20 @@ def test_on_real_speech_a_cut_in_mid_word_repeats_nothing(
         stream = shipped.stream(second_reading=mode)
         found = stream.feed(samples[:cut]) + stream.end_segment() + stream.feed(samples[cut:]) + stream.finish()
         longer.append(len(tokens(found)) - len(whole))
-    assert abs(np.mean(longer)) < 1  # letters a cut
+    assert abs(np.mean(longer)) < 2  # letters a cut
+
+
+def test_on_real_speech_the_first_reading_goes_on_over_a_cut(shipped: Recognizer, speech: Samples) -> None:
+    greedy = Greedy(shipped.network.heads["spelling"])
+    model = replace(shipped._model, first_decoder=greedy, second_decoder=greedy, tagger=None)
+    samples = speech[64000 : 64000 + 8 * 16000]
+    whole = tokens(run(Stream(model, Options(second_reading=None)), iter([samples])))
+    differing = 0
+    for cut in range(8000, len(samples) - 8000, 3331):
+        stream = Stream(model, Options(second_reading=None))
+        found = stream.feed(samples[:cut]) + stream.end_segment() + stream.feed(samples[cut:]) + stream.finish()
+        differing += tokens(found) != whole
+    assert differing <= 1  # int8 scales each call: a frame that was undecided may fall otherwise
 
 
 def test_on_real_speech_a_cut_in_a_pause_changes_no_later_word(shipped: Recognizer, speech: Samples) -> None:
