@@ -114,6 +114,12 @@ def test_words_given(tmp_path: Path) -> None:
     assert "2,580 words, 2,5" in ok("perplexity", tmp_path / "few.lm", MADE_UP)
 
 
+def test_perplexity_of_nothing(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    result = lm("perplexity", model, tmp_path / "empty.txt")
+    assert (result.exit_code, result.stderr[:29]) == (1, "Error: the text has no senten")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -122,6 +128,7 @@ def test_words_given(tmp_path: Path) -> None:
         (("train", MADE_UP, "-o", "x.lm", "--prune", "0,3,1"), "Error: cannot prune by 0,3,1"),
         (("perplexity", MADE_UP, MADE_UP), "is not a language model of `asr lm`"),
         (("import", MADE_UP, "-o", "x.lm"), "is no ARPA file"),
+        (("train", MADE_UP, "-o", "none/x.lm"), "the folder none does not exist"),
         (("export", "none.lm", "-o", "x.arpa"), "Error: cannot open a language model of `asr lm` none.lm"),
     ],
 )

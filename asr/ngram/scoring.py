@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.errors import TextError
 from asr.language_model import LanguageModel
 from asr.ngram.counts import END, UNKNOWN, sentences
 
@@ -64,7 +65,7 @@ def score_text(model: LanguageModel, path: Path) -> Iterator[ScoredSentence]:
 
 
 def perplexity(model: LanguageModel, scored: Iterable[ScoredSentence]) -> Perplexity:
-    """The perplexity of scored sentences."""
+    """The perplexity of scored sentences; `TextError` where there are none."""
     known = every = 0.0
     count = words = unknown = 0
     for sentence in scored:
@@ -75,5 +76,7 @@ def perplexity(model: LanguageModel, scored: Iterable[ScoredSentence]) -> Perple
         known += sum(
             value for word, value in zip((*sentence.words, "</s>"), sentence.log10, strict=True) if word in model.ids
         )
-    tokens = max(1, words + count)
-    return Perplexity(10 ** (-known / max(1, tokens - unknown)), 10 ** (-every / tokens), count, words, unknown)
+    if not count:
+        raise TextError("the text has no sentence whose spoken form is known; check the file")
+    tokens = words + count
+    return Perplexity(10 ** (-known / (tokens - unknown)), 10 ** (-every / tokens), count, words, unknown)
