@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, product
@@ -28,6 +29,7 @@ _LONGEST_ACRONYM = 5  # letters; shorter unknown words are also tried as letter 
 _VARIANTS = 4  # pronunciations kept of one new word
 _HISSING = ("S", "Z", "SH", "ZH", "CH", "JH")  # an s after these is a syllable
 _VOICELESS = ("P", "T", "K", "F", "TH")
+_LEAST_LOG_PROB = -8.0  # sounds less likely than this are not tried
 _WIDTH = 8  # prefixes kept while the network's output is read
 
 
@@ -70,23 +72,29 @@ class GraphemeToPhone:
 
 def ctc_prefixes(log_probs: NDArray[np.float32], width: int) -> list[tuple[Pronunciation, float]]:
     """The most probable token sequences of a short CTC output [frames, tokens], with natural-log scores, best first."""
-    beam: dict[Pronunciation, tuple[float, float]] = {(): (0.0, -np.inf)}  # prefix -> ends in blank, ends in token
-    for frame in log_probs.astype(float):
+    beam: dict[Pronunciation, tuple[float, float]] = {(): (0.0, -math.inf)}  # prefix -> ends in blank, ends in token
+    none = (-math.inf, -math.inf)
+    for frame, likeliest in zip(log_probs.tolist(), np.argsort(-log_probs, axis=1)[:, :width].tolist(), strict=True):
+        likely = [token for token in likeliest if token and frame[token] > _LEAST_LOG_PROB]
         grown: dict[Pronunciation, tuple[float, float]] = {}
-        likely = [int(token) for token in np.argsort(-frame)[:width] if token]
         for prefix, (blank, token) in beam.items():
-            total = np.logaddexp(blank, token)
-            before = grown.get(prefix, (-np.inf, -np.inf))
-            again = token + frame[prefix[-1]] if prefix else -np.inf
-            grown[prefix] = (np.logaddexp(before[0], total + frame[0]), np.logaddexp(before[1], again))
+            total = _log_add(blank, token)
+            before = grown.get(prefix, none)
+            again = token + frame[prefix[-1]] if prefix else -math.inf
+            grown[prefix] = (_log_add(before[0], total + frame[0]), _log_add(before[1], again))
             for new in likely:
                 longer = (*prefix, new)
                 source = blank if prefix and prefix[-1] == new else total
-                before = grown.get(longer, (-np.inf, -np.inf))
-                grown[longer] = (before[0], np.logaddexp(before[1], source + frame[new]))
-        best = sorted(grown.items(), key=lambda entry: -np.logaddexp(*entry[1]))
-        beam = dict(best[:width])
-    return [(prefix, float(np.logaddexp(*score))) for prefix, score in beam.items()]
+                before = grown.get(longer, none)
+                grown[longer] = (before[0], _log_add(before[1], source + frame[new]))
+        scored = sorted(((-_log_add(*score), prefix) for prefix, score in grown.items()))
+        beam = {prefix: grown[prefix] for _, prefix in scored[:width]}
+    return [(prefix, _log_add(*score)) for prefix, score in beam.items()]
+
+
+def _log_add(first: float, second: float) -> float:
+    high, low = (first, second) if first > second else (second, first)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 class Pronouncer:

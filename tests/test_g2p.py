@@ -42,7 +42,7 @@ class LetterSession:
 
 
 def test_prefixes_of_a_short_output_equal_brute_force() -> None:
-    logits = np.random.default_rng(0).normal(size=(5, 4))
+    logits = np.random.default_rng(0).normal(size=(5, 4))  # none so unlikely that it is not tried
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     mass: dict[tuple[int, ...], float] = defaultdict(float)
     for path in itertools.product(range(4), repeat=5):
