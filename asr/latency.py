@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from asr.align import align_file
 from asr.audio import Resampler, as_float, read_audio
 from asr.endpoint import Endpoint
+from asr.errors import AsrError
 from asr.live import ListenOptions, Update, listen
 from asr.loopback import Loopback
 from asr.microphone import Block, Microphone, Notice, refresh, to_mono
@@ -98,7 +99,12 @@ def measure(
             latency.processor_share = (_processor_seconds() - used) / (time.monotonic() - began)
             latency.endpoint = microphone.endpoint_to_final
     for (path, text), one in zip(recordings, heard, strict=True):
-        _add(latency, one, _word_ends(recognizer.network.directory, path, text, one))
+        try:
+            ends = _word_ends(recognizer.network.directory, path, text, one)
+        except AsrError as error:  # a word whose sound nobody knows, say
+            latency.notices.append(f"{path} is left out: {error}")
+        else:
+            _add(latency, one, ends)
     return latency
 
 

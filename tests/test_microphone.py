@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live.stand import sound_missing, write_wav
+from live.tones import make_tone_model, speak
 from numpy.typing import NDArray
 
 from asr.audio import read_audio
@@ -222,3 +224,36 @@ def test_each_fault_is_found_and_comes_with_advice() -> None:
     assert wrong(good, lost=3) == ["Dropped blocks"]
     silence = findings(np.zeros(rate, np.float32), rate)
     assert silence["Level"].value == "digital silence" and "unmute" in silence["Level"].advice
+
+
+# The command line
+
+
+def asr(*arguments: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-c", "from asr.cli import main; main()", "microphones", *arguments]
+    return subprocess.run(call, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+
+
+@live
+@hears
+def test_the_list_marks_the_default(loopback: Loopback) -> None:
+    lines = asr().stdout.splitlines()
+    assert any(line.startswith("*") and "44100 Hz" in line and "ALSA" in line for line in lines)
+    assert any(" pulse " in line and "32 channels" in line for line in lines)
+
+
+@live
+@hears
+def test_the_doctor_reports_what_was_granted_and_what_it_recognized(loopback: Loopback, tmp_path: Path) -> None:
+    model = make_tone_model(tmp_path / "model", ["one", "two"])
+    recording = write_wav(tmp_path / "said.wav", speak("one two " * 8, ["one", "two"], 48000), 48000)
+    loopback.play(recording)
+    done = asr("test", "--model", str(model), "--seconds", "3")
+    assert re.search(r"Granted +44100 Hz, 1 channel\(s\), latency \d+ ms", done.stdout), done.stderr
+    assert re.search(r"Recognized +.*one two one two", done.stdout)
+    assert re.search(r"Bandwidth .*\n +-> This is telephone quality", done.stdout)  # tones are no wide voice
+    assert done.returncode == 1  # something is wrong
+    silent = asr("test", "--model", str(model), "--seconds", "1")
+    assert re.search(r"Level +digital silence\n +-> .*unmute", silent.stdout)
+    assert re.search(r"Recognized +nothing", silent.stdout)
+    assert "'violin' is no input device" in asr("test", "violin", "--model", str(model)).stderr
