@@ -7,8 +7,8 @@ recipe = TaggerRecipe(
     name="punctuation",
     text="text",
     books=0.5,
-    epoch_words=2_000_000,
+    epoch_words=1_000_000,
     batch_words=4096,
-    shape=TaggerShape(buckets=16384, embedding=64, width=128, layers=2, dropout=0.15),
-    training=Options(epochs=10, learning_rate=4e-3, warmup_steps=100, hold=0.3, averaging=0.995, weight_decay=0.0),
+    shape=TaggerShape(buckets=16384, embedding=64, width=128, layers=2, dropout=0.05),
+    training=Options(epochs=4, learning_rate=4e-3, warmup_steps=100, hold=0.3, averaging=0.995, weight_decay=0.0),
 )

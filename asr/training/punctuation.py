@@ -48,7 +48,7 @@ class TaggerShape:
     embedding: int = 64
     width: int = 128  # of each direction
     layers: int = 2
-    dropout: float = 0.15
+    dropout: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Simulation:
     """Segments as a recognizer ends them, made from running text."""
 
     lengths: tuple[tuple[int, float], ...] = (  # words in a segment, share of all words
-        (4, 0.02), (8, 0.05), (12, 0.08), (20, 0.12), (32, 0.15), (48, 0.18), (96, 0.2), (180, 0.2),
+        (4, 0.01), (8, 0.03), (12, 0.05), (20, 0.08), (32, 0.13), (48, 0.2), (96, 0.25), (180, 0.25),
     )  # fmt: skip
     edges: tuple[float, ...] = (0.55, 0.2, 0.15, 0.1)  # sentences at both ends, at the start, at the end, at neither
     no_context: float = 0.2  # share of segments that begin a stream
-    unknown_marks: float = 0.3  # share whose context comes without marks: there marks are learned in it, too
+    unknown_marks: float = 0.5  # share whose context comes without marks: there marks are learned in it, too
     pauses: float = 0.5  # share whose pauses are known
     unknown_words: float = 0.05  # share of words that lose their whole-word hashes, as a new word has none
     ended_sentence: tuple[float, ...] = (0.55, 0.05, 0.15, 0.25)  # pause, length, key, end: after a sentence
