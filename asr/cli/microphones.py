@@ -29,7 +29,9 @@ def microphones(context: click.Context) -> None:
     width = max(len(device.name) for device in found)
     for device in found:
         mark = "*" if device.default else " "
-        about = f"{device.channels:2d} channel{'s' if device.channels > 1 else ' '}  {device.rate:6.0f} Hz  {device.host}"
+        about = (
+            f"{device.channels:2d} channel{'s' if device.channels > 1 else ' '}  {device.rate:6.0f} Hz  {device.host}"
+        )
         click.echo(f"{mark}{device.number:3d}  {device.name:{width}}  {about}")
     click.echo("* the default; take another one with `asr listen --device NAME_OR_NUMBER`")
 

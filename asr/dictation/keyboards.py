@@ -80,7 +80,7 @@ class Xdotool:
 class Wtype:
     """Wayland compositors that let programs press keys: Sway, Hyprland and others, not GNOME."""
 
-    name, tried, can_erase = "wtype", False, True
+    name, tried, can_erase = "wtype", True, True
 
     def __init__(self, options: KeyboardOptions) -> None:
         _require("wtype")
@@ -120,11 +120,10 @@ class Ydotool:
 class Clipboard:
     """Puts the text into the clipboard and presses the paste key; what was in there before is put back."""
 
-    name, can_erase = "clipboard", True
+    name, tried, can_erase = "clipboard", True, True
 
     def __init__(self, options: KeyboardOptions, *, wayland: bool) -> None:
         self._options = options
-        self.tried = not wayland
         if wayland:
             _require("wl-copy")
             _require("wtype")

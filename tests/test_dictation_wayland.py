@@ -1,0 +1,73 @@
+"""Typing under Wayland, into a terminal of a real compositor without a screen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live.stand import needs, wait_for
+
+from asr.dictation.keyboards import Clipboard, KeyboardOptions, Wtype, choose, is_wayland
+from asr.dictation.typist import UNKNOWN_FOCUS, Typist
+
+pytestmark = [pytest.mark.live, needs("sway", "wtype", "foot", "wl-copy", "setpriv")]
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The file that a terminal with the focus writes what it gets to."""
+    runtime = Path(tempfile.mkdtemp(prefix="asr-wayland-", dir="/tmp"))  # short enough for a socket
+    configuration = runtime / "config"
+    configuration.write_text("xwayland disable\n")
+    environment = {"XDG_RUNTIME_DIR": str(runtime), "WLR_BACKENDS": "headless", "WLR_LIBINPUT_NO_DEVICES": "1"}
+    environment |= {"WLR_RENDERER": "pixman", "HOME": str(runtime), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    command = ["sway", "-c", str(configuration)]
+    if os.getuid() == 0:  # sway does not run as root; root may still use its socket
+        os.chown(runtime, NOBODY, NOBODY)
+        command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+    nothing = subprocess.DEVNULL
+    compositor = subprocess.Popen(command, env=environment, stdout=nothing, stderr=nothing)
+    try:
+        wait_for(lambda: list(runtime.glob("wayland-?")), what="the compositor's socket")
+        for name, value in (environment | {"WAYLAND_DISPLAY": next(runtime.glob("wayland-?")).name}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("DISPLAY", raising=False)
+        file = tmp_path / "typed"
+        script = f"stty -echo -icanon; echo ready > '{file}.ready'; exec cat > '{file}'"
+        terminal = subprocess.Popen(["foot", "sh", "-c", script], stdout=nothing, stderr=nothing)
+        try:
+            wait_for(Path(f"{file}.ready").exists, what="the terminal")
+            yield file
+        finally:
+            terminal.kill()
+            terminal.wait()
+    finally:
+        compositor.terminate()
+        compositor.wait()
+        shutil.rmtree(runtime)
+
+
+def test_text_arrives_and_is_never_taken_back(typed: Path) -> None:
+    assert is_wayland() and choose(os.environ) == "wtype"
+    told: list[str] = []
+    typist = Typist(Wtype(KeyboardOptions()), None, told.append)
+    assert typist.settle("Hello, world! Zoë 東京?") and typist.settle(" It's me.")
+    wait_for(lambda: typed.read_text() == "Hello, world! Zoë 東京? It's me.", what="the text in the terminal")
+    assert not typist.take_back(1) and told == [UNKNOWN_FOCUS]
+    assert typed.read_text() == "Hello, world! Zoë 東京? It's me."
+
+
+def test_pasting_puts_the_clipboard_back(typed: Path) -> None:
+    nothing = subprocess.DEVNULL
+    subprocess.run(["wl-copy", "mine"], check=True, stdout=nothing, stderr=nothing)
+    Clipboard(KeyboardOptions(paste_key="ctrl+shift+v", paste_seconds=0.5), wayland=True).write("Zoë 東京")
+    wait_for(lambda: typed.read_text() == "Zoë 東京", what="the text in the terminal")
+    kept = subprocess.run(["wl-paste", "--no-newline"], capture_output=True, text=True, check=True)
+    assert kept.stdout == "mine"
