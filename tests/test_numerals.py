@@ -55,6 +55,7 @@ CASES = {
     "one hundred and first street": "101st street",
     "may third nineteen eighty four": "May 3, 1984",
     "the third of may": "the 3rd of May",
+    "we met may first nineteen ninety": "we met May 1, 1990",
     "july fourth": "July 4",
     "june ten nineteen eighty": "June 10, 1980",
     "april twenty twenty four": "April 2024",

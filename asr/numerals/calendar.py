@@ -35,7 +35,8 @@ class Calendar(NumberWords):
             day = self.rank(i + 2) if self.after(i) == "the" and self.after(i + 1) else self.rank(i + 1)
             if day is None and self[i] not in _VERB_MONTHS and self[i + 1] != "one" and not (year and year[0] >= 1100):
                 day = self.below_hundred(i + 1)
-            if day and day[0] < 32 and self.is_day(i):
+            dated = day is not None and bool(self.after(day[1] - 1)) and self.year_value(day[1]) is not None
+            if day and day[0] < 32 and (dated or self.is_day(i)):
                 return self.with_year(f"{month} {day[0]}", day[1], ", ")
             return (f"{month} {year[0]}", year[1]) if year else None
         day = self.rank(i)
