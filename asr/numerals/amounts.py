@@ -15,7 +15,8 @@ from asr.numerals.words import (
     suffix,
 )
 
-_FRACTIONS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "tenth": 10}
+_FRACTIONS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+              "tenth": 10, "twelfth": 12, "sixteenth": 16}  # fmt: skip
 STREETS = frozenset("street avenue road drive boulevard lane way court place square".split())
 _PRONOUNS = frozenset("them us you those these".split())
 
@@ -87,6 +88,8 @@ class Amounts(NumberWords):
             return f"{text}-year-{self[end + 1]}", end + 2
         if unit == "years" and self.after(end) == "old":
             return text, end
+        if self.before(i) in ("apartment", "suite", "gate", "unit") and len(unit) == 1 and unit not in "aio":
+            return f"{text}{unit.upper()}", end + 1
         counted = unit in UNITS or unit in ("cents", "cent") or self.before(i) in NUMBERED
         if self.before(i) in NUMBERED and unit == "of" and self.after(end) in _PRONOUNS:
             counted = False

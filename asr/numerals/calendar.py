@@ -108,6 +108,8 @@ class Calendar(NumberWords):
     def decade(self, i: int) -> tuple[str, int] | None:
         """ "the nineteen eighties", "the nineties", "her twenties"."""
         century = TEENS.get(self[i]) or (20 if self[i] == "twenty" else None)
+        if self[i] == "two" and self.after(i) == "thousands" and self.before(i) in ("the", "early", "mid", "late"):
+            return "2000s", i + 2
         if century and self.after(i) == "hundreds":
             return f"{century}00s", i + 2
         if century and self.after(i) in _DECADES:

@@ -10,6 +10,7 @@ _LETTER_WORDS = frozenset("aio")
 _KNOWN = {
     "usa": "USA", "cia": "CIA", "api": "API", "iq": "IQ", "ira": "IRA", "iou": "IOU", "la": "LA", "ok": "OK",
     "phd": "PhD", "aka": "aka", "ipo": "IPO", "id": "ID", "aaa": "AAA", "ioc": "IOC", "oecd": "OECD", "aarp": "AARP",
+    "po": "P.O.",
 }  # fmt: skip
 _ACRONYMS = frozenset("tv cd dvd pdf pc dj id gps ceo cv ad mp pr dna vip suv url pin usb ufo us uk".split())
 
@@ -59,7 +60,7 @@ class Codes(NumberWords):
         if len(run) < 2:
             if number is None or self.amount_behind(number[1]):
                 return None
-            if run == "i" and self.before(i) in ("the", "on") and number[0] > 9:
+            if run == "i" and (self.before(i) in ("the", "on") or i == 0) and number[0] > 9:
                 return f"I-{number[0]}", number[1]  # an interstate
             return (f"{run.upper()}{number[0]}", number[1]) if run not in _LETTER_WORDS else None
         if self.before(i) in ("spelled", "spelt", "spell", "spelling"):
