@@ -44,6 +44,7 @@ class Latency:
     """Seconds, a value for each word or sentence."""
 
     first_shown: list[float] = field(default_factory=list)  # from the end of the word
+    first_tentative: list[float] = field(default_factory=list)  # the same, of words shown before they were final
     settled: list[float] = field(default_factory=list)  # to its last change, or that of one before it
     final: list[float] = field(default_factory=list)  # to its final form
     sentence: list[float] = field(default_factory=list)  # from the end of the last word to the final text
@@ -57,6 +58,7 @@ class Latency:
         """A table of p50 and p95."""
         rows = [
             ("end of word to first appearance", self.first_shown),
+            ("  of words that were right early", self.first_tentative),
             ("end of word to last change", self.settled),
             ("end of word to final form", self.final),
             ("end of last word to final text", self.sentence),
@@ -241,6 +243,8 @@ def _add(latency: Latency, heard: _Heard, ends: dict[int, float]) -> None:
         before = shown.words
     for place, end in ends.items():
         latency.first_shown.append(first[place] - end)
+        if first[place] < became_final[place]:
+            latency.first_tentative.append(first[place] - end)
         latency.settled.append(changed_at[place] - end)
         latency.final.append(became_final[place] - end)
     latency.sentence += [became_final[n - 1] - ends[n - 1] for n in heard.segment_ends if n - 1 in ends]

@@ -52,8 +52,11 @@ class Listening:
         self.told = ""
 
     def __enter__(self) -> Listening:
-        assert self.process.stderr is not None
-        self.wait_for_line(self.process.stderr, "Listening to")
+        assert self.process.stderr is not None and self.process.stdout is not None
+        if "--json" in self.process.args:  # type: ignore[operator]
+            self.wait_for_line(self.process.stdout, '{"listening"')
+        else:
+            self.wait_for_line(self.process.stderr, "Listening to")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,6 +107,28 @@ def test_what_is_heard_live_is_what_the_recording_holds(loopback: Loopback, mode
     heard = [(word["start"], word["end"], word["confidence"]) for segment in written for word in segment["words"]]
     assert heard == [(word.start, word.end, word.confidence) for segment in segments for word in segment.words]
     assert (tmp_path / "out.srt").read_text().count("-->") == 2
+
+
+@live
+@hears
+def test_speech_is_heard_as_its_recording_is(
+    loopback: Loopback, shipped: Recognizer, clips: Path, tmp_path: Path
+) -> None:
+    """The shipped model hears the same words, to the last confidence, in a microphone and in what it recorded."""
+    recording = tmp_path / "talk.flac"
+    speech = np.concatenate([read_audio(clips / f"{name}.opus", 48000) for name in ("prisoners", "monday")])
+    with Listening(shipped.network.directory, "--record", str(recording), "--json") as listening:
+        assert loopback.play(write_wav(tmp_path / "said.wav", speech, 48000)).wait() == 0
+        out, _ = listening.stop()
+    heard = [segment for line in out.splitlines() for segment in json.loads(line).get("final", [])]
+    stream = shipped.stream(second_reading="inline")
+    with Audio(recording) as audio:
+        read = [segment for block in audio.blocks(0.5) for segment in stream.feed(block, audio.rate)]
+    read += stream.finish()
+    assert [segment["text"] for segment in heard] == [segment.text for segment in read]
+    words = [(word["start"], word["end"], word["confidence"]) for segment in heard for word in segment["words"]]
+    assert words == [(word.start, word.end, word.confidence) for segment in read for word in segment.words]
+    assert len(words) > 8
 
 
 @live
