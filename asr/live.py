@@ -80,6 +80,8 @@ def listen(
                 yield Started(microphone.device.name, microphone.rate, microphone.channels)
             if update := session.take(event):
                 yield update
+            if notice := session.save_if_due():
+                yield notice
         elif event:
             yield event
     yield session.finish()
@@ -97,16 +99,28 @@ class _Session:
         self._last_update = self._last_save = self._began
         self._level = -100.0
         self._last_word: float | None = None  # seconds of the stream where the last word ended
+        if options.save:
+            self._save(options.save)  # where nothing can be written, better know it now
 
     def take(self, block: Block) -> Update | None:
         """Reads a block; an update where there is something final, or it is time for one."""
         finals = self._read(block)
         now = time.monotonic()
-        if self._options.save and now - self._last_save >= self._options.save_seconds:
-            self._save(self._options.save)
         if not finals and now - self._last_update < self._options.update_seconds:
             return None
         return self._update(finals)
+
+    def save_if_due(self) -> Notice | None:
+        """Keeps the state from time to time; a full disk is no reason to stop listening."""
+        path = self._options.save
+        if path is None or time.monotonic() - self._last_save < self._options.save_seconds:
+            return None
+        try:
+            self._save(path)
+        except AsrError as error:
+            self._last_save = time.monotonic()
+            return Notice("save", str(error))
+        return None
 
     def is_over(self) -> bool:
         timeout, silence = self._options.timeout, self._options.until_silence

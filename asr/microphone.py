@@ -77,7 +77,7 @@ class Block:
 class Notice:
     """Something that the user should know, in one line."""
 
-    kind: Literal["overflow", "lag", "lost", "back"]
+    kind: Literal["overflow", "lag", "lost", "back", "save"]
     text: str
 
 
