@@ -23,6 +23,7 @@ import pytest
 import soundfile
 
 from asr.cli import main
+from asr.numerals import in_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
@@ -149,6 +150,13 @@ def test_ci_does_what_the_readme_says() -> None:
     install, test = setup[0].split(" && ")[-2:]
     assert script[-1] == test
     assert install.replace("install", "install -q --progress-bar off") in script
+
+
+def test_numbers_are_written_as_shown() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| said | written |\n|---|---|\n")[2]
+    rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()]
+    assert len(rows) == 6
+    assert [in_figures(said) for said, _ in rows] == [written for _, written in rows]
 
 
 @needs_model
