@@ -149,9 +149,12 @@ def test_a_missing_file_is_left_out_and_named(tmp_path: Path, capsys: pytest.Cap
     rows[1]["text"] = "nothing that 4711 could be"
     rows[2]["text"] = "far too many words for so short a clip " * 40
     (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "run").mkdir()
     TINY.task(tmp_path, tmp_path / "run")
     said = capsys.readouterr().err
     assert "gone.opus" in said and "too short for their text" in said
+    listed = (tmp_path / "run" / "left_out.tsv").read_text().splitlines()
+    assert sorted({line.split("\t")[0] for line in listed}) == ["that cannot be decoded", "too short for their text"]
 
 
 def test_learning_rate() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,15 +55,21 @@ class Mixture:
 class Dropped:
     """Utterances left out, by reason."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    found: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, what: str) -> None:
-        self.counts[reason] += 1
-        self.examples.setdefault(reason, what)
+        self.found.setdefault(reason, []).append(what)
 
-    def lines(self) -> list[str]:
-        return [f"left out: {count} {reason}, e.g. {self.examples[reason]}" for reason, count in self.counts.items()]
+    def report(self, path: Path) -> list[str]:
+        """A line for each reason; every utterance with its reason goes to the file `path`."""
+        path.write_text(
+            "".join(f"{reason}\t{what}\n" for reason, all_of_it in self.found.items() for what in all_of_it),
+            encoding="utf-8",
+        )
+        return [
+            f"left out: {len(all_of_it)} {reason}, e.g. {all_of_it[0]} (all of them: {path})"
+            for reason, all_of_it in self.found.items()
+        ]
 
 
 def read_corpus(

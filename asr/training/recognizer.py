@@ -133,8 +133,9 @@ class RecognizerTask:
         self.network = AcousticModel(recipe.shape, {name: len(tokens) for name, tokens in self.targets.heads.items()})
         self._measure_features()
         self._memory = self.network.streaming.initial_state(MEMORY_SLOTS)
-        for line in dropped.lines():
-            print(line, file=sys.stderr)
+        if parallel.rank() == 0:
+            for line in dropped.report(run / "left_out.tsv"):
+                print(line, file=sys.stderr)
 
     def _drop_too_short(self, dropped: Dropped) -> None:
         frame = self.recipe.front_end.hop * self.recipe.shape.stack / self.recipe.front_end.sample_rate
