@@ -104,8 +104,9 @@ GOLDEN = Path(__file__).parent / "data" / "golden.json"  # python tests/make_gol
 def test_golden(shipped: Recognizer, clips: Path) -> None:
     """Text exactly; log-probs of the int8 network within 0.05 between processors."""
     network = shipped.network
+    assert GOLDEN.exists(), "a new model: run tools/release.py, or python tests/make_golden.py alone"
     golden = json.loads(GOLDEN.read_text())
-    assert golden["fingerprint"] == network.fingerprint, "another model's: run python tests/make_golden.py"
+    assert golden["fingerprint"] == network.fingerprint, "of another model: run tools/release.py"
     for name, expected in golden["clips"].items():
         samples = read_audio(clips / name)
         assert shipped.transcribe(samples, rate=16000).text == expected["text"]
