@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import click
 import pytest
+import release
 import soundfile
 
 from asr.cli import main
@@ -139,8 +139,7 @@ def test_links_lead_somewhere(document: str) -> None:
 
 def test_the_map_is_true() -> None:
     """Each file of the package stands on the map with its own first line: `python tools/release.py render`."""
-    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
-    assert release["layout"]({}, MODEL) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert release.layout({}, MODEL) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_ci_does_what_the_readme_says() -> None:
@@ -163,8 +162,7 @@ def test_numbers_are_written_as_shown() -> None:
 @pytest.mark.parametrize("document", ["README.md", "recipes/README.md", "asr/models/english-small/card.md"])
 def test_figures_are_those_that_were_measured(document: str) -> None:
     """Nobody wrote between the comments by hand, and no figure is another model's."""
-    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
     figures = json.loads((MODEL / "figures.json").read_text(encoding="utf-8"))
     assert figures["fingerprint"] == json.loads((MODEL / "model.json").read_text(encoding="utf-8"))["fingerprint"]
     text = (ROOT / document).read_text(encoding="utf-8")
-    assert release["rendered"](text, figures, MODEL) == text
+    assert release.rendered(text, figures, MODEL) == text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import bench
 import pytest
+import release
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORE = {"rate": 0.25, "length": 1000}
@@ -44,27 +45,24 @@ def test_bench_names_what_it_can_measure() -> None:
 
 def test_bench_charges_a_command_with_its_own_memory_only() -> None:
     """Not with the memory of the process that started it."""
-    bench = runpy.run_path(str(ROOT / "tools" / "bench.py"))
     ballast = bytearray(300_000_000)
-    usage = bench["measure"]([sys.executable, "-c", "b = bytearray(50_000_000)"])
+    usage = bench.measure([sys.executable, "-c", "b = bytearray(50_000_000)"])
     assert 50e6 < usage.peak_bytes < 150e6 < len(ballast)
 
 
 def test_release_writes_figures_into_documents(tiny_model: Path) -> None:
-    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
     text = "before\n<!-- figures: accuracy -->\nold\n<!-- end of figures -->\nafter\n"
     figures = {"errors": {"greedy_second": SUMMARY, "greedy_first": SUMMARY}}
-    new = release["rendered"](text, figures, tiny_model)
+    new = release.rendered(text, figures, tiny_model)
     assert new.startswith("before\n<!-- figures: accuracy -->\n") and new.endswith("<!-- end of figures -->\nafter\n")
     assert "| LibriSpeech, both | 1,000 | 25.0 % | 25.0 % |" in new and "old" not in new
-    assert release["rendered"](new, figures, tiny_model) == new
-    assert release["rendered"](text, {}, tiny_model) == text  # nothing measured: nothing touched
-    assert "20.0 %" in release["rendered"](text.replace("accuracy", "greedy"), figures, tiny_model)
+    assert release.rendered(new, figures, tiny_model) == new
+    assert release.rendered(text, {}, tiny_model) == text  # nothing measured: nothing touched
+    assert "20.0 %" in release.rendered(text.replace("accuracy", "greedy"), figures, tiny_model)
 
 
 def test_release_knows_every_region() -> None:
-    release = runpy.run_path(str(ROOT / "tools" / "release.py"))
     for document in ("README.md", "recipes/README.md", "asr/models/english-small/card.md"):
         if (ROOT / document).exists():
-            for _, name, _ in release["REGION"].findall((ROOT / document).read_text(encoding="utf-8")):
-                assert name in release["REGIONS"]
+            for _, name, _ in release.REGION.findall((ROOT / document).read_text(encoding="utf-8")):
+                assert name in release.REGIONS

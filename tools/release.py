@@ -1,8 +1,8 @@
 """Everything that belongs to a model, made again after a new one was exported: one command.
 
-    python tools/release.py --data data                  # all steps, in order; some 20 minutes
-    python tools/release.py --data data evaluate render  # these alone
-    python tools/release.py render sums                  # the documents from the figures that were kept
+    python tools/release.py --data data --run runs/english-small    # all steps, in order; some 20 minutes
+    python tools/release.py --data data evaluate render             # these alone
+    python tools/release.py render sums                             # the documents from the figures that were kept
 
 What is measured is kept in the model's `figures.json`. Documents show it between two comments,
 
@@ -28,7 +28,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from bench import machine
 
 from asr.network import read_config
 from asr.recognizer import Recognizer
@@ -53,6 +56,7 @@ class Release:
 
     model: Path
     data: Path | None
+    run_folder: Path | None  # of the training
     documents: tuple[Path, ...]
 
     @property
@@ -163,6 +167,22 @@ def readable(release: Release) -> None:
         release.keep(readable=json.loads(done.stdout))
 
 
+def history(release: Release) -> None:
+    """How the networks were trained, from the log of the run; kept as it was where no run is named."""
+    if release.run_folder is not None:
+        epochs = [json.loads(line) for line in (release.run_folder / "log.jsonl").read_text().splitlines()]
+        release.keep(
+            training={
+                "command": "asr train recipes/english_small.py --data data",
+                "parameters": f"{read_config(release.model)['training']['parameters']:,}",
+                "epochs; steps": f"{epochs[-1]['epoch']}; {epochs[-1]['step']:,}",
+                "time": f"{sum(epoch['seconds'] for epoch in epochs) / 3600:.1f} hours",
+                "hardware": f"{os.cpu_count()} cores of {machine()['processor']}, no GPU",
+                "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
+            }
+        )
+
+
 def bench(release: Release) -> None:
     """Speed, memory and size."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -202,6 +222,7 @@ STEPS: dict[str, Callable[[Release], None]] = {
     "golden": golden,
     "evaluate": evaluate,
     "readable": readable,
+    "history": history,
     "bench": bench,
     "render": render,
     "sums": sums,
@@ -347,14 +368,8 @@ def written(figures: Figures, model: Path) -> str | None:
 
 
 def training(figures: Figures, model: Path) -> str | None:
-    """How the model was made, as its export recorded it."""
-    if not figures:
-        return None
-    summary = read_config(model).get("training", {})
-    rows = [
-        (name.replace("_", " "), str(value)) for name, value in summary.items() if not isinstance(value, dict | list)
-    ]
-    return table(("training", ""), rows) if rows else None
+    """How the networks were trained."""
+    return table(("training", ""), figures["training"].items()) if "training" in figures else None
 
 
 def layout(figures: Figures, model: Path) -> str:
@@ -386,13 +401,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds manifests/valid.jsonl")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="the run folder of the training, for the card")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="default: asr/models/english-small")
     options = parser.parse_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     model = options.model.absolute()
     documents = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md")), model / "card.md")
-    release = Release(model, options.data.absolute() if options.data else None, documents)
+    release = Release(model, options.data and options.data.absolute(), options.run, documents)
     for name in options.steps or STEPS:
         print(f"== {name}", flush=True)
         STEPS[name](release)
