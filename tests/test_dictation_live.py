@@ -112,7 +112,7 @@ def test_a_microphone_that_comes_back_goes_on_in_the_same_dictation(room: Room) 
         room.loopback.unplug()
         time.sleep(1.5)
         room.loopback.plug()
-        time.sleep(1.0)
+        wait_for(room.microphone_is_open, what="the microphone")
         room.say("two", tail=0.3)
         assert room.command("end")["text"] == "one two"
     assert any("has stopped giving sound" in line for line in room.told)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live.stand import Desktop, needs
+from live.stand import Desktop, needs, wait_for
 
 from asr.dictation.keyboards import Clipboard, KeyboardError, KeyboardOptions, Stdout, Xdotool
 from asr.dictation.typist import Typist, TypistOptions
@@ -99,7 +99,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def typist(x11: X11Desktop, told: list[str]) -> Typist:
-    return Typist(Xdotool(x11.can_type, KeyboardOptions()), x11, told.append, TypistOptions(modifier_seconds=3))
+    return Typist(Xdotool(x11, KeyboardOptions()), x11, told.append, TypistOptions(modifier_seconds=3))
 
 
 def test_what_is_typed_arrives(typist: Typist, window: Window) -> None:
@@ -125,8 +125,10 @@ def test_a_clipboard_that_holds_no_text_is_not_destroyed(x11: X11Desktop, window
     picture = ["xclip", "-i", "-selection", "clipboard", "-t", "image/png"]
     nothing = subprocess.DEVNULL
     subprocess.run(picture, input=b"\x89PNG", env=desktop.environment, check=True, stdout=nothing, stderr=nothing)
+    targets = ["xclip", "-o", "-selection", "clipboard", "-t", "TARGETS"]
+    wait_for(lambda: b"image/png" in subprocess.run(targets, env=desktop.environment, capture_output=True).stdout)
     with pytest.raises(KeyboardError, match="holds something other than text"):
-        Clipboard(KeyboardOptions(), wayland=False).write("x")
+        Clipboard(x11, KeyboardOptions()).write("x")
     subprocess.run(
         ["xclip", "-i", "-selection", "clipboard"], input=b"", env=desktop.environment, stdout=nothing, stderr=nothing
     )
@@ -236,7 +238,7 @@ def test_held_modifier_keys_are_waited_for(typist: Typist, window: Window, deskt
 def test_a_modifier_that_stays_down_is_named(
     x11: X11Desktop, window: Window, desktop: Desktop, told: list[str]
 ) -> None:
-    typist = Typist(Xdotool(x11.can_type, KeyboardOptions()), x11, told.append, TypistOptions(modifier_seconds=0.2))
+    typist = Typist(Xdotool(x11, KeyboardOptions()), x11, told.append, TypistOptions(modifier_seconds=0.2))
     desktop.xdotool("keydown", "shift")
     assert not typist.settle("about")
     desktop.xdotool("keyup", "shift")
@@ -261,7 +263,7 @@ def test_without_a_known_focus_retyping_is_refused_with_a_sentence(
     x11: X11Desktop, window: Window, told: list[str]
 ) -> None:
     """As under Wayland: the same keyboard, but nothing that tells where the focus is."""
-    typist = Typist(Xdotool(x11.can_type, KeyboardOptions()), None, told.append)
+    typist = Typist(Xdotool(x11, KeyboardOptions()), None, told.append)
     assert typist.settle("one") and typist.settle(" two")
     assert not typist.take_back(1)
     assert window.shows("one two")

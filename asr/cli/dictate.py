@@ -83,7 +83,7 @@ def dictate(
     settings = read_config(config or config_path())
     name = choose(os.environ, wanted)
     desktop = open_desktop(name, os.environ)
-    keyboard = open_keyboard(name, desktop, settings.keys, os.environ)
+    keyboard = open_keyboard(name, desktop, settings.keys)
     if tentative == "type" and (desktop is None or not keyboard.can_erase):
         reason = UNKNOWN_FOCUS if keyboard.can_erase else "What is printed stays printed."
         raise AsrError(f"--tentative type is refused here. {reason} Use --tentative hold.")
@@ -117,21 +117,19 @@ def open_desktop(keyboard: str, environment: Mapping[str, str]) -> X11Desktop | 
     return None
 
 
-def open_keyboard(
-    name: str, desktop: X11Desktop | None, keys: KeyboardOptions, environment: Mapping[str, str]
-) -> Keyboard:
+def open_keyboard(name: str, desktop: X11Desktop | None, keys: KeyboardOptions) -> Keyboard:
     """The keyboard of that name. Raises KeyboardError where its programs are missing."""
-    from asr.dictation.keyboards import Clipboard, Stdout, Wtype, Xdotool, Ydotool, is_wayland
+    from asr.dictation.keyboards import Clipboard, Stdout, Wtype, Xdotool, Ydotool
 
     if name == "xdotool":
         assert desktop is not None
-        return Xdotool(desktop.can_type, keys)
+        return Xdotool(desktop, keys)
     if name == "wtype":
         return Wtype(keys)
     if name == "ydotool":
         return Ydotool(keys)
     if name == "clipboard":
-        return Clipboard(keys, wayland=is_wayland(environment))
+        return Clipboard(desktop, keys)
     return Stdout()
 
 

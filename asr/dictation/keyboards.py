@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from asr.dictation.x11 import X11Desktop
 from asr.errors import AsrError
 
 PACKAGES = {
@@ -54,15 +55,15 @@ class Xdotool:
 
     name, tried, can_erase = "xdotool", True, True
 
-    def __init__(self, can_type: Callable[[str], bool], options: KeyboardOptions) -> None:
+    def __init__(self, desktop: X11Desktop, options: KeyboardOptions) -> None:
         _require("xdotool")
-        self._can_type = can_type
+        self._desktop = desktop
         self._options = options
-        self._paste = Clipboard(options, wayland=False) if shutil.which("xclip") else None
+        self._paste = Clipboard(desktop, options) if shutil.which("xclip") else None
         self._delay = ["--clearmodifiers", "--delay", str(options.key_milliseconds)]
 
     def write(self, text: str) -> None:
-        if all(map(self._can_type, text)):
+        if all(map(self._desktop.can_type, text)):
             self._run(["xdotool", "type", *self._delay, "--file", "-"], text)
         elif self._paste is None:
             raise KeyboardError("The text has characters that this keyboard layout lacks: install xclip to paste them.")
@@ -122,50 +123,56 @@ class Clipboard:
 
     name, tried, can_erase = "clipboard", True, True
 
-    def __init__(self, options: KeyboardOptions, *, wayland: bool) -> None:
+    def __init__(self, desktop: X11Desktop | None, options: KeyboardOptions) -> None:
+        """`desktop` is None under Wayland."""
+        self._desktop = desktop
         self._options = options
-        if wayland:
-            _require("wl-copy")
-            _require("wtype")
-            self._presser: Wtype | None = Wtype(options)
-        else:
-            _require("xclip")
-            _require("xdotool")
-            self._presser = None
+        for program in ("xclip", "xdotool") if desktop else ("wl-copy", "wtype"):
+            _require(program)
 
     def write(self, text: str) -> None:
-        if self._presser is None:
-            self._write_x11(text)
-        else:
+        if self._desktop is None:
             self._write_wayland(text)
+        else:
+            self._write_x11(self._desktop, text)
 
     def erase(self, count: int) -> None:
-        if count and self._presser is not None:
-            self._presser.erase(count)
+        if count and self._desktop is None:
+            Wtype(self._options).erase(count)
         elif count:
             delay = ["--clearmodifiers", "--delay", str(self._options.key_milliseconds)]
             _run(["xdotool", "key", *delay, "--repeat", str(count), "BackSpace"], self._options)
 
-    def _write_x11(self, text: str) -> None:
+    def _write_x11(self, desktop: X11Desktop, text: str) -> None:
         # A terminal pastes the primary selection, a toolkit the clipboard: both hold the text for a moment.
-        before = {name: _selected_text(name) for name in ("clipboard", "primary")}
-        owners = [_serve_once(name, text) for name in before]
+        before = {selection: _selected_text(selection) for selection in ("CLIPBOARD", "PRIMARY")}
+        holders = {selection: desktop.selection_owner(selection) for selection in before}
+        servers = [_serve_once(selection, text) for selection in before]
         try:
+            for selection, holder in holders.items():
+                self._wait_for_owner(desktop, selection, not_in=(0, holder))
             _run(["xdotool", "key", "--clearmodifiers", self._options.paste_key], self._options)
-            deadline = time.monotonic() + self._options.paste_seconds
-            while all(owner.poll() is None for owner in owners):  # one ends when somebody has fetched the text
-                if time.monotonic() > deadline:
-                    raise KeyboardError(
-                        f"Nothing was pasted with {self._options.paste_key}: set another paste_key in dictation.toml."
-                    )
-                time.sleep(0.002)
+            key = self._options.paste_key
+            complaint = f"Nothing was pasted with {key}: set another paste_key in dictation.toml."
+            self._wait(lambda: any(server.poll() is not None for server in servers), complaint)  # it was fetched
         finally:
-            for owner in owners:
-                owner.terminate()
-                owner.communicate()
-            for name, selected in before.items():
+            for server in servers:
+                server.terminate()
+                server.communicate()
+            for selection, selected in before.items():
                 if selected is not None:
-                    _hand_over(["xclip", "-i", "-selection", name], selected)
+                    _hand_over(["xclip", "-i", "-selection", selection.lower()], selected)
+                    self._wait_for_owner(desktop, selection, not_in=(0,))
+
+    def _wait_for_owner(self, desktop: X11Desktop, selection: str, not_in: tuple[int, ...]) -> None:
+        self._wait(lambda: desktop.selection_owner(selection) not in not_in, "The clipboard is busy.")
+
+    def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + self._options.paste_seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise KeyboardError(complaint)
+            time.sleep(0.002)
 
     def _write_wayland(self, text: str) -> None:
         before = _output(["wl-paste", "--no-newline"])
@@ -250,19 +257,21 @@ def _hand_over(command: list[str], text: str) -> None:
 
 def _selected_text(selection: str) -> str | None:
     """The text in an X11 selection, None where there is nothing. Refuses what could not be put back."""
-    query = ["xclip", "-o", "-selection", selection]
+    query = ["xclip", "-o", "-selection", selection.lower()]
     targets = (_output([*query, "-t", "TARGETS"]) or "").split()
     if not targets:
         return None
     if not {"UTF8_STRING", "STRING", "TEXT"}.intersection(targets):
-        raise KeyboardError(f"The {selection} holds something other than text, which pasting would destroy: empty it.")
+        raise KeyboardError(
+            f"The {selection.lower()} selection holds something other than text, which pasting would destroy."
+        )
     return _output(query)
 
 
 def _serve_once(selection: str, text: str) -> subprocess.Popen[str]:
     """An xclip that holds the selection until one window has fetched it."""
     pipe = subprocess.PIPE
-    command = ["xclip", "-i", "-verbose", "-loops", "1", "-selection", selection]
+    command = ["xclip", "-i", "-verbose", "-loops", "1", "-selection", selection.lower()]
     owner = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
     assert owner.stdin is not None and owner.stderr is not None
     owner.stdin.write(text)

@@ -77,6 +77,7 @@ class X11Desktop:
         self._x.XOpenDisplay.restype = c_void_p
         self._x.XDefaultRootWindow.restype = c_ulong
         self._x.XKeysymToKeycode.restype = ctypes.c_ubyte
+        self._x.XInternAtom.restype = self._x.XGetSelectionOwner.restype = c_ulong
         opened = self._x.XOpenDisplay(None)
         if not opened:
             raise AsrError("The X server of $DISPLAY does not answer: start this in a terminal of the desktop.")
@@ -107,6 +108,11 @@ class X11Desktop:
         latin = 0x20 <= code < 0x7F or 0xA0 <= code < 0x100
         keysym = NAMED_KEYS.get(character, code if latin else 0x1000000 + code)
         return bool(self._x.XKeysymToKeycode(self._display, c_ulong(keysym)))
+
+    def selection_owner(self, selection: str) -> int:
+        """The window that holds PRIMARY or CLIPBOARD; 0 where none does."""
+        atom = c_ulong(self._x.XInternAtom(self._display, selection.encode(), 0))
+        return int(self._x.XGetSelectionOwner(self._display, atom))
 
     def presses(self, own: bool = False) -> int:
         """How many keys and mouse buttons others have pressed so far.

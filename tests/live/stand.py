@@ -115,7 +115,7 @@ class Desktop:
             "file = pathlib.Path(sys.argv[2])\n"
             "def keep(event=None):\n"
             "    file.write_text(text.get('1.0', 'end-1c')); text.edit_modified(False)\n"
-            "text.bind('<<Modified>>', keep); text.bind('<Shift-Insert>', lambda e: text.event_generate('<<Paste>>'))\n"
+            "text.bind('<<Modified>>', keep)\n"
             "root.mainloop()\n"
         )
         self._clients.append(self.start(sys.executable, "-c", script, title, str(content)))
