@@ -31,6 +31,10 @@ class Recipe(Protocol):
         """The task, with data from the folder `data`; whatever it prepares is kept beside the run folder."""
         ...
 
+    def afterwards(self, data: Path, run: Path) -> list[str]:
+        """The commands that make use of a finished run and say how good it is."""
+        ...
+
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """The object called `recipe` in a recipe file, with `key=value` overrides applied.

@@ -87,6 +87,9 @@ class G2pRecipe:
     def task(self, data: Path, run: Path) -> G2pTask:
         return G2pTask(self, data / self.dictionary)
 
+    def afterwards(self, data: Path, run: Path) -> list[str]:
+        return [f"asr train recipes/english_small.py --data {data} --set g2p={run / 'best.pt'}"]
+
 
 class G2pTask:
     """Items are words with the pronunciation to learn; a word with several is learned with each of them."""
@@ -149,6 +152,9 @@ class G2pTask:
             distance, length = min((Levenshtein.distance(said, right), len(right)) for right in self.entries[word])
             errors, phones, wrong = errors + distance, phones + length, wrong + (distance > 0)
         return {"phone errors %": 100 * errors / phones, "word errors %": 100 * wrong / len(self.valid)}
+
+    def summary(self) -> str:
+        return f"{len(self.train):,} pronunciations to learn, {len(self.valid):,} words to validate on"
 
     def description(self) -> dict[str, Any]:
         return {"kind": "g2p", "name": self.recipe.name, "shape": asdict(self.recipe.shape), "letters": LETTERS}

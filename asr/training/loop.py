@@ -18,8 +18,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from asr.errors import AsrError
 from asr.training import parallel
+from asr.training.curves import RATE, draw_curves
 from asr.training.progress import Progress
 
+SECONDS_BETWEEN_PICTURES = 20.0  # curves.png is drawn after an epoch, but no more often than this
 Item = TypeVar("Item")
 Batch = TypeVar("Batch")
 
@@ -89,6 +91,10 @@ class Task(Protocol[Item, Batch]):
         """What `asr export` needs to make the network again, in plain types."""
         ...
 
+    def summary(self) -> str:
+        """What there is to learn from and what to learn, in a line, for a person."""
+        ...
+
 
 @dataclass
 class Position:
@@ -109,7 +115,7 @@ def learning_rate(options: Options, step: int, done: float) -> float:
 
 
 class Trainer(Generic[Item, Batch]):
-    """One training run in a folder: `checkpoint.pt` (to resume), `best.pt` and `log.jsonl`.
+    """One training run in a folder: `checkpoint.pt` (to resume), `best.pt`, `log.jsonl` and `curves.png`.
 
     Every random choice follows from (seed, epoch, batch), so a run that was killed and resumed gives the losses of one
     that was not. Started by `torchrun`, each process takes every n-th item of a global batch, and gradients are summed
@@ -121,6 +127,7 @@ class Trainer(Generic[Item, Batch]):
         self.options = options
         self.folder = folder
         self.position = Position()
+        self._drawn = -math.inf  # when the curves were drawn last
         self.rank, self.world = parallel.rank(), parallel.world()
         task.network.to(options.device)
         self.averaged = {name: value.detach().clone() for name, value in task.network.state_dict().items()}
@@ -257,7 +264,7 @@ class Trainer(Generic[Item, Batch]):
         ):
             figures = self.task.validate()
         first = next(iter(figures.values()))
-        if self.rank == 0 and first < self.position.best:
+        if self.rank == 0 and first <= self.position.best:  # of two that are as good, the one that learned longer
             self.position.best = first
             _write(self.folder / "best.pt", {"network": self.averaged, "description": self.task.description()})
         self.task.network.load_state_dict(live)
@@ -267,15 +274,22 @@ class Trainer(Generic[Item, Batch]):
         if self.rank == 0:
             line = {
                 "epoch": self.position.epoch, "step": self.position.step, "skipped": self.position.skipped,
-                **measured, **figures,
+                RATE: self.optimizer.param_groups[0]["lr"], **measured, **figures,
             }  # fmt: skip
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
+            self._draw()
             progress.validated(line)
         if summary:
             for name, value in figures.items():
                 summary.add_scalar(f"valid/{name}", value, self.position.epoch)
         return figures
+
+    def _draw(self) -> None:
+        over = self.position.epoch >= self.options.epochs
+        if over or time.monotonic() - self._drawn > SECONDS_BETWEEN_PICTURES:
+            draw_curves(self.folder / "log.jsonl", self.folder / "curves.png")
+            self._drawn = time.monotonic()
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 

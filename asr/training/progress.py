@@ -61,7 +61,7 @@ class Progress:
         losses = "  ".join(f"{name} {value:.2f}" for name, value in parts.items())
         line = (
             f"epoch {epochs_done:.2f} of {self._epochs:g}  {losses}  rate {rate:.1e}  "
-            f"{self._size / max(1e-9, now - self._since):.0f} per second  {_clock(left)} left"
+            f"{self._size / max(1e-9, now - self._since):.0f} per second  {duration(left)} left"
         )
         if self._live:
             self._live.update(Text(line))
@@ -88,6 +88,9 @@ class Progress:
         self._clear()
 
 
-def _clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "12 min", "3 h 05 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

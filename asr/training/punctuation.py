@@ -110,6 +110,9 @@ class TaggerRecipe:
     def task(self, data: Path, run: Path) -> TaggerTask:
         return TaggerTask(self, data / self.text, run.parent / f"{self.name}-text.npz")
 
+    def afterwards(self, data: Path, run: Path) -> list[str]:
+        return [f"asr export {run / 'best.pt'} MODEL_DIR"]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -210,6 +213,11 @@ class TaggerTask:
             **{f"F1 of {mark!r}": float(value) for mark, value in zip(MARKS[1:], f1, strict=True)},
             "case errors %": 100 * float(wrong.mean()),
         }
+
+    def summary(self) -> str:
+        books, everyday = (len(part.words) for part in self.parts)
+        held_out = sum(len(document.words) for document in self.valid)
+        return f"{books:,} words of books and {everyday:,} of everyday text to draw from, {held_out:,} to validate on"
 
     def description(self) -> dict[str, Any]:
         return {

@@ -24,6 +24,7 @@ from asr.training.features import FrontEnd, log_mel
 from asr.training.g2p import G2p, G2pShape, pronounce
 from asr.training.loop import Loss, Options, read_checkpoint
 from asr.training.model import AcousticModel, Shape
+from asr.training.progress import duration
 from asr.training.units import BLANK, PHONES, Pronunciation, learn_subwords, read_dictionary
 
 MEMORY_SLOTS = 64
@@ -52,6 +53,12 @@ class RecognizerRecipe:
 
     def task(self, data: Path, run: Path) -> RecognizerTask:
         return RecognizerTask(self, data, run)
+
+    def afterwards(self, data: Path, run: Path) -> list[str]:
+        return [
+            f"asr export {run / 'best.pt'} {run / 'model'}",
+            *(f"asr evaluate {data / manifest} --model {run / 'model'}" for manifest in self.valid),
+        ]
 
 
 @dataclass(frozen=True)
@@ -306,6 +313,17 @@ class RecognizerTask:
             sums = errors.setdefault(key, [0, 0])
             sums[0] += distance
             sums[1] += len(truth)
+
+    def summary(self) -> str:
+        seconds = sum(length * min(1.0, share) for length, share in zip(self._durations, self._shares, strict=True))
+        rate = self.recipe.front_end.sample_rate
+        held_out = sum(self._valid_audio.length(spoken.utterance.audio) for spoken in self._valid) / rate
+        speakers = len({spoken.utterance.speaker for spoken in self._train})
+        heads = ", ".join(f"{len(tokens)} of {name}" for name, tokens in self.targets.heads.items())
+        return (
+            f"{len(self._train):,} utterances, speakers: {speakers:,}, speech in an epoch: {duration(seconds)}; "
+            f"{len(self._valid):,} utterances, {duration(held_out)}, to validate on; tokens: {heads}"
+        )
 
     def description(self) -> dict[str, Any]:
         return {

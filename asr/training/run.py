@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
-import math
 import os
+import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch
 import torch.distributed as dist
 
 from asr.errors import AsrError
+from asr.training import parallel
 from asr.training.config import Recipe, load_recipe
-from asr.training.loop import Task, Trainer
+from asr.training.loop import Options, Task, Trainer
+from asr.training.progress import duration
 
 
 def train_recipe(
@@ -47,50 +50,76 @@ def train_recipe(
     trainer = Trainer(task, recipe.training, folder)
     if resume:
         trainer.resume()
+    batches = task.plan(1)
     if trainer.rank == 0:
-        _say(_forecast(recipe, task))
+        _say(_forecast(recipe, task, batches))
         _write_config(recipe, folder, path, data)
-    seconds = _try_largest_batch(task, recipe)
+    trial = _try_largest_batch(task, recipe, batches)
     if trainer.rank == 0:
-        _say(seconds)
+        _say(trial.forecast(len(batches), recipe.training))
     if dry_run:
         return {}
     figures = trainer.run()
     if trainer.rank == 0:
-        _say(f"done; export it with: asr export {folder / 'best.pt'} MODEL_DIR")
+        _say("\n".join(["done; what to do with it:", *recipe.afterwards(data, folder)]))
     return figures
 
 
-def _forecast(recipe: Recipe, task: Task[Any, Any]) -> str:
+def _forecast(recipe: Recipe, task: Task[Any, Any], batches: Sequence[Sequence[Any]]) -> str:
     parameters = sum(parameter.numel() for parameter in task.network.parameters())
-    batches = task.plan(1)
     return (
-        f"{recipe.name}: {parameters / 1e6:.2f} million parameters, {sum(map(len, batches)):,} examples in "
-        f"{len(batches):,} batches an epoch, {recipe.training.epochs:g} epochs"
+        f"{recipe.name}: {parameters / 1e6:.2f} million parameters\n{task.summary()}\n"
+        f"{recipe.training.epochs:g} epochs of {len(batches):,} batches, {sum(map(len, batches)):,} examples in each"
     )
 
 
-def _try_largest_batch(task: Task[Any, Any], recipe: Recipe) -> str:
-    """Forward and backward once on the batch that needs most, so that a lack of memory shows at once."""
+@dataclass(frozen=True)
+class Trial:
+    """What the largest batch took."""
+
+    examples: int
+    loading: float  # seconds of one process
+    computing: float
+
+    def forecast(self, batches: int, options: Options) -> str:
+        """How long the training will take, if every batch takes as long; validation is not counted."""
+        alone = options.prefetch == 0 or len(os.sched_getaffinity(0)) == 1
+        step = self.loading + self.computing if alone else max(self.loading, self.computing)
+        epoch = batches * step
+        return (
+            f"largest batch: {self.examples} examples, {step:.2g} s a step; "
+            f"an epoch takes about {duration(epoch)}, all of it {duration(options.epochs * epoch)}"
+        )
+
+
+def _try_largest_batch(task: Task[Any, Any], recipe: Recipe, batches: Sequence[Sequence[Any]]) -> Trial:
+    """Loads and computes the batch that needs most, so that a lack of memory shows at once; the second time is timed,
+    when all that is needed lies ready."""
+    options = recipe.training
     carried = {name: value.clone() for name, value in task.carried().items()}
-    sizes = task.plan(math.ceil(recipe.training.epochs))
-    largest = max(sizes, key=len)
-    batch = task.load(largest, range(len(largest)), 0)
+    items = max(batches, key=len)
+    places = range(len(items))[parallel.rank() :: parallel.world()][:: options.accumulate]
     task.network.train()
-    started = time.monotonic()
-    with torch.autocast(recipe.training.device.split(":")[0], torch.bfloat16, enabled=recipe.training.half_precision):
-        loss = task.loss(batch)
-    loss.total.backward()
-    task.network.zero_grad(set_to_none=True)
+    seconds = []
+    for _ in range(2):
+        began = time.monotonic()
+        batch = task.load([items[place] for place in places], places, 0)
+        loaded = time.monotonic()
+        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
+            loss = task.loss(batch)
+        loss.total.backward()
+        task.network.zero_grad(set_to_none=True)
+        seconds = [options.accumulate * part for part in (loaded - began, time.monotonic() - loaded)]
     task.carry(carried)
-    return f"largest batch: {len(largest)} examples, {time.monotonic() - started:.1f} s for a step"
+    return Trial(len(items), *seconds)
 
 
 def _write_config(recipe: Recipe, folder: Path, path: Path, data: Path) -> None:
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "torchaudio", "numpy")}
+    packages = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
     config = {
         "recipe": str(path), "data": str(data), "settings": dataclasses.asdict(recipe),  # type: ignore[call-overload]
-        "versions": versions, "threads": torch.get_num_threads(), "python": sys.version.split()[0],
+        "threads": torch.get_num_threads(), "processes": parallel.world(), "machine": platform.platform(),
+        "python": platform.python_version(), "packages": dict(sorted(packages.items(), key=lambda p: p[0].lower())),
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
