@@ -30,7 +30,14 @@ Floats = NDArray[np.floating[Any]]
 
 
 _SEARCH = DecoderOptions(
-    beam=300, beam_score=25.0, token_score=-9.0, lm_weight=1.0, word_bonus=0.0, unknown_word_score=0.0, maximum=True
+    beam=300,
+    beam_score=25.0,
+    token_score=-9.0,
+    blank_skip=0.98,
+    lm_weight=1.0,
+    word_bonus=0.0,
+    unknown_word_score=0.0,
+    maximum=True,
 )
 
 

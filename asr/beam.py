@@ -19,6 +19,7 @@ from asr.lexicon import Lexicon
 from asr.word_model import UNKNOWN_WORD, Vocabulary, WordModel
 
 _HASH = np.array([[0x9E3779B97F4A7C15], [0xC2B2AE3D27D4EB4F], [0x165667B19E3779F9]], np.uint64)
+_ROOM = 1.5  # times the beam: candidates for which the words that they end are looked up
 _MEETING_SHARE = float(np.log(0.01))  # lighter paths into a meeting are forgotten
 
 
@@ -28,12 +29,14 @@ class DecoderOptions:
 
     beam: int = 150  # hypotheses kept after a frame
     beam_score: float = 12.0  # worse ones than the best by more than this are dropped
-    token_score: float = -5.0  # tokens less likely than this in a frame are not tried
-    blank_skip: float = 0.98  # frames whose blank is likelier than this only age the hypotheses; 1: none
+    token_score: float = -4.5  # tokens less likely than this in a frame are not tried
+    blank_skip: float = 0.95  # frames whose blank is likelier than this only age the hypotheses; 1: none
     lm_weight: float = 0.9
     word_bonus: float = 0.5  # for each word
     unknown_word_score: float = -10.0  # for words that the language model does not know, besides its score for such
     blank_penalty: float = 0.0  # taken from the blank's log-prob in each frame
+    prior_weight: float = 0.0  # how much of `log_priors` is taken from the log-probs of each frame
+    log_priors: tuple[float, ...] = ()  # of the tokens in speech, 0 for the blank and on average for the others
     partial_agreement: float = 0.6  # share of the hypotheses' mass that a word needs to be shown before it is final
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
@@ -87,7 +90,7 @@ class Beam:
         return cls(np.array([[0], [model_state], [0], [0], [NOTHING]], np.int64), np.array([[0.0], [-np.inf]]))
 
     def __len__(self) -> int:
-        return self.states.shape[1]
+        return int(self.states.shape[1])
 
 
 def age(beam: Beam, options: DecoderOptions) -> None:
@@ -122,6 +125,9 @@ def advance(beam: Beam, history: History, frame: int, log_probs: NDArray[np.floa
         now = search.matcher.ahead(match, position)
         entry += search.matcher.ahead(match[row], child) - now[row]
     floor = max(stay.max(), entry.max(initial=-np.inf)) - options.beam_score
+    spare = held + len(entry) - int(_ROOM * options.beam)
+    if spare > 0:  # what is not among these will not be kept, however good its words are
+        floor = max(floor, np.partition(np.concatenate([stay, entry]), spare - 1)[spare - 1])
     keep = (entry > floor).nonzero()[0]
     row, child, entry = row[keep], child[keep], entry[keep]
     start = beam.states[START][row]

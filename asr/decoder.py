@@ -242,6 +242,8 @@ class Decoder:
         sure = frames[:, 0] > np.log(options.blank_skip) if options.blank_skip < 1 else np.zeros(len(frames), bool)
         if options.blank_penalty:
             frames[:, 0] -= options.blank_penalty
+        if options.prior_weight and options.log_priors:
+            frames -= options.prior_weight * np.array(options.log_priors)
         for frame, skip, clear in zip(frames, sure.tolist(), clarity, strict=True):
             if skip:
                 state.offset += float(frame[0])

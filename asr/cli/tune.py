@@ -48,7 +48,7 @@ def tune(
                 f"{reading:<8} {half:<9}{found.untuned[side].rate:>7.2%} {found.words[side].rate:>8.2%}"
                 f" {confidences.error:>18.3f} {confidences.entropy:>14.3f}"
             )
-        weights = ", ".join(f"{name} {value}" for name, value in vars(found.options).items())
+        weights = ", ".join(f"{name} {value}" for name, value in vars(found.options).items() if name != "log_priors")
         click.echo(f"{reading}: real-time factor of the search {found.real_time_factor:.4f}; {weights}")
     if diagram is not None:
         draw_diagram(diagram, tuned)
