@@ -145,6 +145,36 @@ def stats(manifests: tuple[Path, ...], as_json: bool) -> None:
 
 
 @data.command()
+@click.argument("manifest", type=_FILE)
+@click.argument("chosen", type=_FILE)
+@click.argument("rest", type=_FILE)
+@click.option("--speaker", "speakers", multiple=True, metavar="NAME", help="Of this speaker; repeatable.")
+@click.option("--speakers", "speaker_count", type=click.IntRange(1), metavar="N", help="Of N speakers, by the seed.")
+@click.option("--utterances", "count", type=click.IntRange(1), metavar="N", help="N utterances, whoever says them.")
+@click.option("--seed", default=1, show_default=True, help="Of the choice, which is the same on every machine.")
+def split(
+    manifest: Path, chosen: Path, rest: Path, speakers: tuple[str, ...], speaker_count: int | None, count: int | None,
+    seed: int,
+) -> None:  # fmt: skip
+    """Write what is chosen of MANIFEST to CHOSEN, to test or validate on, and the others to REST, to learn from."""
+    from asr.datasets import read_manifest, write_manifest
+    from asr.datasets.split import draw_speakers, split_speakers, split_utterances
+
+    if bool(speakers) + (speaker_count is not None) + (count is not None) != 1:
+        raise click.UsageError("say what to choose: --speaker NAME, --speakers N or --utterances N")
+    utterances = read_manifest(manifest)
+    if count is not None:
+        parts = split_utterances(utterances, count, seed)
+    else:
+        names = speakers if speaker_count is None else draw_speakers(utterances, speaker_count, seed)
+        parts = split_speakers(utterances, names)
+    for path, part in zip((chosen, rest), parts, strict=True):
+        write_manifest(path, part)
+        hours = sum(utterance.duration for utterance in part) / 3600
+        click.echo(f"{path}: {len(part):,} utterances, {hours:.2f} hours, {len({u.speaker for u in part}):,} speakers")
+
+
+@data.command()
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--to", "form", type=click.Choice(("manifest", "nemo", "kaldi")), default="manifest", show_default=True)

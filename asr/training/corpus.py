@@ -16,6 +16,8 @@ from asr.datasets.manifest import Utterance, read_manifest
 from asr.errors import AsrError, TextError
 from asr.text import normalize
 
+_SOUND = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+
 
 @dataclass(frozen=True)
 class Spoken:
@@ -95,6 +97,16 @@ def read_corpus(
     return corpus
 
 
+def hold_out(corpus: Sequence[Spoken], speakers: Sequence[str]) -> tuple[list[Spoken], list[Spoken]]:
+    """The utterances of other speakers, and those of `speakers`. Raises `AsrError` for a speaker who says nothing."""
+    missing = set(speakers) - {spoken.utterance.speaker for spoken in corpus}
+    if missing:
+        raise AsrError(f"speakers to hold out that are in no training manifest: {', '.join(sorted(missing))}")
+    chosen = set(speakers)
+    rest = [spoken for spoken in corpus if spoken.utterance.speaker not in chosen]
+    return rest, [spoken for spoken in corpus if spoken.utterance.speaker in chosen]
+
+
 def plan_epoch(
     durations: Sequence[float], shares: Sequence[float], mixture: Mixture, seed: int, epoch: int
 ) -> list[list[Example]]:
@@ -152,11 +164,17 @@ def speech_edges(samples: npt.NDArray[np.float32], rate: int = 16_000, below_dec
 
 
 def read_sounds(folder: Path, use: str = "train") -> list[npt.NDArray[np.float32]]:
-    """The noises or room responses of a folder whose `SOURCES.tsv` marks them for `use`."""
+    """The noises or room responses of a folder: those whose `SOURCES.tsv` marks them for `use`, or all of its files
+    with sound in them where there is no such table. Raises `AsrError` if that is none."""
     sources = folder / "SOURCES.tsv"
-    try:
-        with sources.open(encoding="utf-8", newline="") as table:
-            names = [row["file"] for row in csv.DictReader(table, delimiter="\t") if row["use"] == use]
-    except (OSError, KeyError) as error:
-        raise AsrError(f"{sources}: cannot be read as a table with the columns file and use ({error})") from error
-    return [read_audio(folder / name) for name in names]
+    if sources.exists():
+        try:
+            with sources.open(encoding="utf-8", newline="") as table:
+                files = [folder / row["file"] for row in csv.DictReader(table, delimiter="\t") if row["use"] == use]
+        except (OSError, KeyError) as error:
+            raise AsrError(f"{sources}: cannot be read as a table with the columns file and use ({error})") from error
+    else:
+        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SOUND)
+    if not files:
+        raise AsrError(f"{folder}: holds no sounds; put some there, or train without: --set noises= --set rooms=")
+    return [read_audio(file) for file in files]

@@ -21,6 +21,7 @@ from asr.training.augment import Acoustics, Augmentation, Samples
 from asr.training.cache import AudioCache, as_floats, build_cache
 from asr.training.corpus import Dropped, Example, Mixture, Spoken
 from asr.training.features import FrontEnd, log_mel
+from asr.training.from_model import start_from, start_subwords
 from asr.training.g2p import G2p, G2pShape, pronounce
 from asr.training.loop import Loss, Options, read_checkpoint
 from asr.training.model import AcousticModel, Shape
@@ -36,10 +37,12 @@ class RecognizerRecipe:
 
     name: str
     train: tuple[tuple[str, float], ...]  # manifests, each with the share of the epochs an utterance takes part in
-    valid: tuple[str, ...]
+    valid: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()  # speakers of `train` that are validated on instead
     dictionary: str = ""  # pronunciations in CMUdict's format; without it there is no phone head
     g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
     subwords: int = 256
+    start: str = ""  # checkpoint or model directory to start from (`asr train --from`), with its subwords if they fit
     noises: str = ""  # folders of sounds with a SOURCES.tsv
     rooms: str = ""
     cache: str = ""  # where decoded audio is kept; by default beside the run folder
@@ -55,9 +58,10 @@ class RecognizerRecipe:
         return RecognizerTask(self, data, run)
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
+        manifests = [str(data / manifest) for manifest in self.valid] or ["MANIFEST"]
         return [
             f"asr export {run / 'best.pt'} {run / 'model'}",
-            *(f"asr evaluate {data / manifest} --model {run / 'model'}" for manifest in self.valid),
+            *(f"asr evaluate {manifest} --model {run / 'model'}" for manifest in manifests),
         ]
 
 
@@ -77,7 +81,7 @@ class Targets:
     """Token numbers of normalized text for every head."""
 
     def __init__(self, recipe: RecognizerRecipe, data: Path, texts: Sequence[str]) -> None:
-        self.subwords = learn_subwords(texts, recipe.subwords)
+        self.subwords = start_subwords(recipe.start, texts) or learn_subwords(texts, recipe.subwords)
         self.heads: dict[str, tuple[str, ...]] = {}
         self._said: dict[str, Pronunciation] = {}
         if recipe.dictionary:
@@ -121,7 +125,11 @@ class RecognizerTask:
         dropped = Dropped()
         longest = recipe.mixture.longest_seconds
         train = corpora.read_corpus(recipe.train, data, longest, dropped)
-        valid = corpora.read_corpus([(name, 1.0) for name in recipe.valid], data, 1e9, dropped)
+        valid = corpora.read_corpus([(name, 1.0) for name in recipe.valid], data, 1e9, dropped) if recipe.valid else []
+        train, held_out = corpora.hold_out(train, recipe.held_out)
+        valid += held_out
+        if not valid:
+            raise AsrError(f"{recipe.name}: nothing to validate on; name a manifest in valid, or speakers in held_out")
         folder = Path(recipe.cache) if recipe.cache else run.parent / "cache"
         self._train, self._train_audio = _with_audio(train, folder, dropped)
         self._valid, self._valid_audio = _with_audio(valid, folder, dropped)
@@ -139,9 +147,10 @@ class RecognizerTask:
         self.acoustics = Acoustics(recipe.augmentation, noises, rooms)
         self.network = AcousticModel(recipe.shape, {name: len(tokens) for name, tokens in self.targets.heads.items()})
         self._measure_features()
+        started = start_from(self.network, self.description(), Path(recipe.start)) if recipe.start else []
         self._memory = self.network.streaming.initial_state(MEMORY_SLOTS)
         if parallel.rank() == 0:
-            for line in dropped.report(run / "left_out.tsv"):
+            for line in [*dropped.report(run / "left_out.tsv"), *started]:
                 print(line, file=sys.stderr)
 
     def _drop_too_short(self, dropped: Dropped) -> None:
