@@ -20,6 +20,7 @@ import torch.distributed as dist
 from asr.errors import AsrError
 from asr.training import parallel
 from asr.training.config import Recipe, load_recipe
+from asr.training.from_model import recipe_from
 from asr.training.loop import Options, Task, Trainer
 from asr.training.progress import duration
 
@@ -32,9 +33,12 @@ def train_recipe(
     *,
     resume: bool = False,
     dry_run: bool = False,
+    start: Path | None = None,
 ) -> dict[str, float]:
     """Trains what a recipe file describes; returns the figures of the last validation. See `asr train --help`."""
     recipe = load_recipe(path, overrides)
+    if start:
+        recipe = recipe_from(recipe, start)
     folder = folder or Path("runs") / recipe.name
     if not data.is_dir():
         raise AsrError(f"{data}: no such data folder; say where the data is with --data DIR")

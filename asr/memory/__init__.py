@@ -1,0 +1,1 @@
+"""The memory of the network, shown: what each LSTM cell holds, and for how long."""
