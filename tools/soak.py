@@ -4,7 +4,7 @@
     python tools/soak.py tests/data/clips.jsonl --minutes 20       # what CI runs
 
 Speech with pauses and a little noise is fed in live steps, as fast as it goes, and what is not final yet is read after
-each step, as a terminal does. Memory is that of the whole process; growth counts from the tenth minute of sound on.
+each step, as a terminal does. Memory is the process's own; growth counts from the tenth minute of sound on.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Soak:
     words: int
     memory_start_mb: float  # held, after WARM_SECONDS of sound
     memory_end_mb: float
-    memory_peak_mb: float  # resident: what the allocator keeps for later is in it
+    memory_peak_mb: float  # all that is resident
     first_p99_ms: float  # processor time of a chunk, in the first hour (or third)
     last_p99_ms: float
     first_wall_p99_ms: float  # the same by the clock on the wall: what else runs on the machine is in it
@@ -64,7 +64,7 @@ class Soak:
             f"{self.hours:.2f} h of sound, {self.words} words, real-time factor {self.real_time_factor:.3f}, "
             f"processor {self.processor_share:.1%} of a core\n"
             f"memory        {self.memory_start_mb:.1f} MB after 10 minutes, {self.memory_end_mb:.1f} MB at the end "
-            f"({growth:+.1f}), peak {self.memory_peak_mb:.1f}\n"
+            f"({growth:+.1f}); resident at most {self.memory_peak_mb:.1f}\n"
             f"p99 per chunk {self.first_p99_ms:.2f} ms of processor time at first, {self.last_p99_ms:.2f} at last "
             f"({self.last_p99_ms / self.first_p99_ms:.2f} times); by the clock {self.first_wall_p99_ms:.1f} and "
             f"{self.last_wall_p99_ms:.1f} ms, slowest {self.slowest_ms:.0f}"
@@ -152,15 +152,17 @@ def soak(recognizer: Recognizer, pool: Sequence[Samples], hours: float, seed: in
 
 
 def held_mb() -> float:
-    """Resident memory without what the C library's allocator keeps free for later, which goes up and down."""
+    """The process's own memory: without the pages of mapped model files, which the kernel may drop, and without what
+    the C library's allocator keeps free for later, which goes up and down (Linux)."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return resident_mb()
+    status = Path("/proc/self/status").read_text()
+    return float(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e6
 
 
 def resident_mb() -> float:
-    """This process's resident memory, from the kernel (Linux)."""
+    """All of the process's resident memory (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
