@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -32,15 +33,17 @@ class FrontEnd:
 @cache
 def mel_matrix(front_end: FrontEnd, sample_rate: int) -> Tensor:
     """Triangular bands on the HTK scale. [fft / 2 + 1, bands]"""
-    matrix: Tensor = torchaudio.functional.melscale_fbanks(
-        front_end.fft // 2 + 1,
-        front_end.lowest_hz,
-        front_end.highest_hz,
-        front_end.bands,
-        sample_rate,
-        norm=None,
-        mel_scale="htk",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # at higher speeds a low band may fall between two frequencies, and is empty
+        matrix: Tensor = torchaudio.functional.melscale_fbanks(
+            front_end.fft // 2 + 1,
+            front_end.lowest_hz,
+            front_end.highest_hz,
+            front_end.bands,
+            sample_rate,
+            norm=None,
+            mel_scale="htk",
+        )
     return matrix
 
 

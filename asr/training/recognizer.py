@@ -260,7 +260,7 @@ class RecognizerTask:
         weights = {"phones": self.recipe.head_weights[0], "spelling": self.recipe.head_weights[1]}
         count = 0
         for head, rows in batch.targets.items():
-            tokens = max(1, sum(map(len, rows)))
+            tokens = max(1, len(rows), sum(map(len, rows)))  # a batch of noise alone weighs no more than one of words
             count += tokens
             for reading, log_probs, weight in (
                 ("first", first[head], self.recipe.reading_weights[0]),

@@ -1,0 +1,38 @@
+r"""Nine words of Speech Commands, said by hundreds of people into whatever microphone they had.
+
+    asr data prepare speech_commands --root data --download
+    for part in train valid test; do grep -E '"(down|eight|five|go|left|one|right|up|zero)"' \
+        data/manifests/speech_commands_$part.jsonl > data/manifests/commands_$part.jsonl; done
+    asr train recipes/speech_commands.py --data data \
+        --set noises=SpeechCommands/speech_commands_v0.02/_background_noise_ --set rooms=
+
+A token is a whole word. `noises` and `rooms` are folders of sounds; the corpus brings noises of its own.
+"""
+
+from asr.training.augment import Augmentation
+from asr.training.corpus import Mixture
+from asr.training.loop import Options
+from asr.training.model import Shape
+from asr.training.recognizer import RecognizerRecipe
+
+recipe = RecognizerRecipe(
+    name="speech-commands",
+    train=(("manifests/commands_train.jsonl", 1.0),),
+    valid=("manifests/commands_valid.jsonl",),
+    subwords=512,  # more than there are: whole words
+    noises="noise",
+    rooms="rir",
+    shape=Shape(streaming_layers=2, streaming_width=192, second_layers=1, second_width=128, dropout=0.15),
+    mixture=Mixture(batch_seconds=50, joined=0.1, noise_seconds=(0.3, 1.0)),
+    augmentation=Augmentation(
+        speeds=(0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15),
+        room=0.1,
+        noise=0.4,
+        gain=0.5,
+        gain_decibels=(-20.0, 10.0),
+        frequency_width=14,
+        time_masks_per_second=0.7,
+        time_width=0.12,
+    ),
+    training=Options(epochs=22, learning_rate=3e-3, warmup_steps=50, hold=0.4, averaging=0.99, half_precision=False),
+)

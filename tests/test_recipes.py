@@ -1,0 +1,210 @@
+"""Every page of recipes/: the commands at its top, run on a small corpus in the real layout, to a model in use."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+import soxr
+from click.testing import CliRunner
+
+pytest.importorskip("torch", reason="training needs torch: pip install '.[train]'")
+
+from asr.audio import read_audio
+from asr.cli import main
+from asr.text import normalize
+from asr.training.config import load_recipe
+from asr.training.curves import draw_curves, figures, losses
+from asr.training.recognizer import RecognizerRecipe
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = Path(__file__).parent / "data"
+TINY = (
+    "epochs=1 streaming_layers=1 streaming_width=16 second_layers=1 second_width=12 batch_seconds=20 warmup_steps=1 "
+    "half_precision=false"
+).split()
+TEXTS = {
+    row["audio"].removesuffix(".opus"): row["text"]
+    for row in map(json.loads, (CLIPS / "clips.jsonl").read_text(encoding="utf-8").splitlines())
+}
+SHORT = ("prisoners", "monday", "wagon", "tennis")
+
+
+def record(path: Path, clip: str, seconds: float | None = None, rate: int = 16000) -> None:
+    """A clip, or its beginning, in the format that the name asks for."""
+    samples = read_audio(CLIPS / f"{clip}.opus")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = soxr.resample(samples[: None if seconds is None else round(seconds * 16000)], 16000, rate)
+    soundfile.write(path, samples, rate)
+
+
+def librispeech(data: Path, *speakers_of_parts: tuple[str, tuple[str, ...]]) -> None:
+    for part, speakers in speakers_of_parts:
+        for speaker in speakers:
+            chapter = data / "LibriSpeech" / part / speaker / "77"
+            lines = []
+            for number, clip in enumerate(SHORT[:2]):
+                key = f"{speaker}-77-{number:04d}"
+                record(chapter / f"{key}.flac", clip)
+                lines.append(f"{key} {TEXTS[clip].upper()}\n")
+            (chapter / f"{speaker}-77.trans.txt").write_text("".join(lines))
+
+
+def dictionary(data: Path) -> None:
+    """All words of the clips in CMUdict's form. How they sound is of no importance here."""
+    words = sorted({word for text in TEXTS.values() for word in normalize(text).split()})
+    (data / "lists").mkdir()
+    (data / "lists" / "cmudict.dict").write_text("".join(f"{word} AH0 T S\n" for word in words))
+
+
+def yesno(data: Path) -> None:
+    for number, clip in enumerate(SHORT):
+        record(data / "waves_yesno" / f"0_1_0_0_1_0_1_{number % 2}{'_0' * (number // 2)}.wav", clip, rate=8000)
+
+
+def speech_commands(data: Path) -> None:
+    folder = data / "SpeechCommands" / "speech_commands_v0.02"
+    for word in ("bed", "down", "go"):
+        for speaker, clip in zip("abcd", SHORT, strict=True):
+            record(folder / word / f"{speaker}_nohash_0.wav", clip, 1.0)
+    record(folder / "_background_noise_" / "running_tap.wav", "cabin", 3.0)
+    (folder / "validation_list.txt").write_text("down/c_nohash_0.wav\nbed/c_nohash_0.wav\ngo/c_nohash_0.wav\n")
+    (folder / "testing_list.txt").write_text("down/d_nohash_0.wav\nbed/d_nohash_0.wav\ngo/d_nohash_0.wav\n")
+
+
+def mini_librispeech(data: Path) -> None:
+    recipe = load_recipe(ROOT / "recipes" / "mini_librispeech.py")
+    assert isinstance(recipe, RecognizerRecipe)
+    held_out = [speaker.removeprefix("libri-") for speaker in recipe.held_out]
+    librispeech(data, ("train-clean-5", ("1088", *held_out)), ("dev-clean-2", ("1272",)))
+    dictionary(data)
+
+
+def librispeech_100h(data: Path) -> None:
+    librispeech(
+        data, *((part, (speaker,)) for part, speaker in LIBRISPEECH.items() if "0" not in part or "100" in part)
+    )
+    dictionary(data)
+
+
+def librispeech_960h(data: Path) -> None:
+    librispeech(data, *((part, (speaker,)) for part, speaker in LIBRISPEECH.items()))
+    dictionary(data)
+
+
+LIBRISPEECH = {
+    "train-clean-100": "19", "train-clean-360": "14", "train-other-500": "20", "dev-clean": "1272",
+    "dev-other": "116", "test-clean": "61", "test-other": "367",
+}  # fmt: skip
+
+
+def common_voice(data: Path) -> None:
+    folder = data / "cv-corpus-21.0-2025-03-14" / "en"
+    for split, clips in (("train", SHORT[:2]), ("dev", SHORT[2:]), ("test", SHORT[:1])):
+        rows = ["client_id\tpath\tsentence\tup_votes\n"]
+        for clip in clips:
+            record(folder / "clips" / f"{split}_{clip}.mp3", clip, rate=32000)
+            rows.append(f"{clip * 20}\t{split}_{clip}.mp3\t{TEXTS[clip]}\t2\n")
+        (folder / f"{split}.tsv").write_text("".join(rows), encoding="utf-8")
+
+
+def finetune(data: Path) -> None:
+    for number in range(8):
+        clip = SHORT[number % 4]
+        for take in range(5):
+            record(data / "mine" / f"{number}-{take}.wav", clip, 3.0)
+            (data / "mine" / f"{number}-{take}.txt").write_text("we took our three")
+    dictionary(data)
+
+
+CORPORA: dict[str, Callable[[Path], None]] = {
+    corpus.__name__: corpus
+    for corpus in (
+        yesno, speech_commands, mini_librispeech, librispeech_100h, librispeech_960h, common_voice, finetune,
+    )
+}  # fmt: skip
+
+
+def commands(page: Path) -> Iterator[str]:
+    """What a page tells the reader to type, lines that go on in the next joined."""
+    text = re.search(r'"""(.*?)"""', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert text
+    yield from re.findall(r"^    (\S.*)$", re.sub(r"\\\n\s*", "", text[1]), re.MULTILINE)
+
+
+def run(line: str) -> str:
+    """Runs a command of the documents here: the corpus is there already, and there is neither GPU nor time."""
+    words = shlex.split(re.sub(r" --download| --archive \S+| --set device=\S+", "", line), comments=True)
+    if words[0] == "torchrun":
+        words = ["asr", "train", *words[words.index("asr.training") + 1 :]]
+    if words[0] != "asr":
+        subprocess.run(["bash", "-euc", line], check=True)
+        return ""
+    if words[1] == "train":
+        words += [part for setting in TINY for part in ("--set", setting)]
+    result = CliRunner().invoke(main, words[1:], catch_exceptions=False)
+    assert result.exit_code == 0, f"{line}\n{result.output}"
+    return result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_recipe_from_its_corpus_to_a_transcript(
+    name: str, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    data = tmp_path / "data"
+    CORPORA[name](data)
+    said = ""
+    for line in commands(tmp_path / "recipes" / f"{name}.py"):
+        if "recipes/g2p.py" not in line:  # the dictionary knows every word
+            said = run(line.replace("--from english-small", f"--from {tiny_model}"))
+    folder = tmp_path / "runs" / load_recipe(ROOT / "recipes" / f"{name}.py").name
+    assert "million parameters" in said and "an epoch takes about" in said
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["shape"]["second_layers"] == 1 and config["packages"]["torch"].startswith("2.")
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    export, *evaluations = said.partition("what to do with it:\n")[2].splitlines()
+    run(export)
+    manifest = next((data / "manifests").glob("*.jsonl"))
+    assert evaluations
+    for evaluate in evaluations:
+        assert "errors" in run(evaluate.replace("MANIFEST", str(manifest)))
+    run(f"asr transcribe {CLIPS / 'monday.opus'} --model {folder / 'model'}")
+
+
+def test_every_page_is_a_recipe_and_in_the_table() -> None:
+    table = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "recipes").glob("*.py"):
+        assert load_recipe(page).name
+        assert f"]({page.name})" in table, f"{page.name}: missing in recipes/README.md"
+
+
+def test_curves(tmp_path: Path) -> None:
+    lines = [
+        {
+            "epoch": epoch, "step": 10 * epoch, "skipped": 0, "learning rate": 1e-3 / epoch,
+            "loss first phones": 3 / epoch, "seconds": 1.0, "per second": 9.0, "waiting": 0.0,
+            "second phones": 50 / epoch, "second phones librispeech": 40 / epoch, "first phones": 60 / epoch,
+        }
+        for epoch in (1, 2, 3)
+    ]  # fmt: skip
+    assert losses(lines) == ["loss first phones"]
+    assert figures(lines) == ["second phones", "first phones"]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    draw_curves(log, tmp_path / "curves.png")
+    first = (tmp_path / "curves.png").read_bytes()
+    log.write_text(log.read_text() + json.dumps(lines[-1]) + "\n")  # an epoch that was written twice
+    draw_curves(log, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes() == first
+    draw_curves(log, tmp_path / "curves.svg")
+    assert "<svg" in (tmp_path / "curves.svg").read_text()
