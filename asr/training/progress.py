@@ -1,4 +1,4 @@
-"""What a training run shows while it runs: one live line in a terminal, one line now and then elsewhere."""
+"""What a training run shows while it runs: a live table in a terminal, one line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ import time
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
+from asr.training.curves import figures, losses
+
 SECONDS_BETWEEN_LINES = 60.0  # where the output is not a terminal
+EPOCHS_SHOWN = 12  # in the live table: the last ones
 
 
 class Progress:
-    """Losses, speed and time left. `summary` gives the averages since the last validation."""
+    """Losses, speed and time left, in a terminal below a table of the epochs.
+
+    `summary` gives the averages since the last validation.
+    """
 
     def __init__(self, epochs: float, shown: bool) -> None:
         self._epochs = epochs
+        self._lines: list[dict[str, Any]] = []  # of the log, an epoch each
         self._console = Console(file=sys.stderr, highlight=False)
         self._shown = shown
         self._live = Live(console=self._console, refresh_per_second=2) if shown and self._console.is_terminal else None
@@ -64,7 +72,7 @@ class Progress:
             f"{self._size / max(1e-9, now - self._since):.0f} per second  {duration(left)} left"
         )
         if self._live:
-            self._live.update(Text(line))
+            self._live.update(Group(epochs_table(self._lines[-EPOCHS_SHOWN:]), Text(line)))
         else:
             self._console.print(line, soft_wrap=True)
 
@@ -79,13 +87,30 @@ class Progress:
         }
 
     def validated(self, line: dict[str, Any]) -> None:
-        """Prints the figures of an epoch and begins the next."""
-        if self._shown:
+        """Shows the figures of an epoch and begins the next."""
+        self._lines.append(line)
+        if self._live:
+            self._live.update(epochs_table(self._lines[-EPOCHS_SHOWN:]))
+        elif self._shown:
             text = "  ".join(
                 f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in line.items()
             )
             self._console.print(text, soft_wrap=True)
         self._clear()
+
+
+def epochs_table(lines: list[dict[str, Any]]) -> Table:
+    """Losses and figures of epochs as a table, a line of the log each; single corpora are left to the log."""
+    table = Table(box=None, pad_edge=False)
+    names = [*losses(lines), *figures(lines)] if lines else []
+    table.add_column("epoch", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("time", justify="right")
+    for line in lines:
+        values = (f"{line[name]:.4g}" if name in line else "" for name in names)
+        table.add_row(str(line["epoch"]), *values, duration(line["seconds"]))
+    return table
 
 
 def duration(seconds: float) -> str:
