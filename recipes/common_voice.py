@@ -21,6 +21,7 @@ recipe = RecognizerRecipe(
     name=f"common-voice-{LANGUAGE}",
     train=((f"manifests/common_voice_{LANGUAGE}_train.jsonl", 1.0),),
     valid=(f"manifests/common_voice_{LANGUAGE}_dev.jsonl",),
+    test=(f"manifests/common_voice_{LANGUAGE}_test.jsonl",),
     subwords=512,
     shape=Shape(streaming_layers=4, streaming_width=512, second_layers=2, second_width=384, dropout=0.15),
     mixture=Mixture(batch_seconds=800, longest_seconds=15.0),

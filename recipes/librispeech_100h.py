@@ -1,6 +1,7 @@
-"""A hundred hours of read English: LibriSpeech train-clean-100.
+r"""A hundred hours of read English: LibriSpeech train-clean-100.
 
-    asr data prepare librispeech --root data --download --part train-clean-100 --part dev-clean --part dev-other
+    asr data prepare librispeech --root data --download --part train-clean-100 \
+        --part dev-clean --part dev-other --part test-clean --part test-other
     asr train recipes/g2p.py --data data
     asr train recipes/librispeech_100h.py --data data --set device=cuda
 
@@ -17,6 +18,7 @@ recipe = RecognizerRecipe(
     name="librispeech-100h",
     train=(("manifests/librispeech_train-clean-100.jsonl", 1.0),),
     valid=("manifests/librispeech_dev-clean.jsonl", "manifests/librispeech_dev-other.jsonl"),
+    test=("manifests/librispeech_test-clean.jsonl", "manifests/librispeech_test-other.jsonl"),
     dictionary="lists/cmudict.dict",
     g2p="runs/g2p/best.pt",
     subwords=512,

@@ -22,6 +22,7 @@ recipe = RecognizerRecipe(
         ("manifests/librispeech_train-other-500.jsonl", 1.0),
     ),
     valid=("manifests/librispeech_dev-clean.jsonl", "manifests/librispeech_dev-other.jsonl"),
+    test=("manifests/librispeech_test-clean.jsonl", "manifests/librispeech_test-other.jsonl"),
     dictionary="lists/cmudict.dict",
     g2p="runs/g2p/best.pt",
     subwords=1024,

@@ -4,8 +4,8 @@
     asr train recipes/g2p.py --data data
     asr train recipes/mini_librispeech.py --data data
 
-Three of its 28 speakers are held out to tune on; dev-clean is for the number at the end. With a lexicon and a language
-model beside the networks the phones decide, without them the spelling: recipes/README.md shows both.
+Three of its 28 speakers are held out to tune on, dev-clean-2 is for the number at the end. With a lexicon and a
+language model beside the networks the phones decide, without them the spelling: recipes/README.md shows how.
 """
 
 from asr.training.augment import Augmentation
@@ -18,6 +18,7 @@ recipe = RecognizerRecipe(
     name="mini-librispeech",
     train=(("manifests/mini_librispeech_train-clean-5.jsonl", 1.0),),
     held_out=("libri-226", "libri-3242", "libri-6848"),
+    test=("manifests/mini_librispeech_dev-clean-2.jsonl",),
     dictionary="lists/cmudict.dict",
     g2p="runs/g2p/best.pt",
     subwords=128,

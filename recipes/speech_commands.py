@@ -19,6 +19,7 @@ recipe = RecognizerRecipe(
     name="speech-commands",
     train=(("manifests/commands_train.jsonl", 1.0),),
     valid=("manifests/commands_valid.jsonl",),
+    test=("manifests/commands_test.jsonl",),
     subwords=512,  # more than there are: whole words
     noises="noise",
     rooms="rir",

@@ -17,9 +17,12 @@ recipe = RecognizerRecipe(
     name="yesno",
     train=(("manifests/yesno_train.jsonl", 1.0),),
     valid=("manifests/yesno_train.jsonl",),
+    test=("manifests/yesno_test.jsonl",),
     subwords=32,  # more than there are: whole words
-    shape=Shape(streaming_layers=1, streaming_width=64, second_layers=1, second_width=48, dropout=0.0),
-    mixture=Mixture(batch_seconds=25, joined=0.0),
-    augmentation=Augmentation(gain=0.5, gain_decibels=(-15.0, 5.0), frequency_width=12, time_masks_per_second=0.0),
-    training=Options(epochs=80, learning_rate=5e-3, warmup_steps=20, hold=0.5, averaging=0.97, half_precision=False),
+    shape=Shape(streaming_layers=1, streaming_width=64, second_layers=1, second_width=48, dropout=0.1),
+    mixture=Mixture(batch_seconds=25, cut=0.5, noise=0.0),
+    augmentation=Augmentation(
+        speeds=(0.8, 0.9, 1.0, 1.1, 1.2), gain_decibels=(-20.0, 10.0), frequency_width=12, time_masks_per_second=0.0
+    ),
+    training=Options(epochs=100, learning_rate=5e-3, warmup_steps=20, averaging=0.97, half_precision=False),
 )

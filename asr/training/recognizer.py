@@ -39,6 +39,7 @@ class RecognizerRecipe:
     train: tuple[tuple[str, float], ...]  # manifests, each with the share of the epochs an utterance takes part in
     valid: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()  # speakers of `train` that are validated on instead
+    test: tuple[str, ...] = ()  # for the number at the end; training never opens them
     dictionary: str = ""  # pronunciations in CMUdict's format; without it there is no phone head
     g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
     subwords: int = 256
@@ -58,7 +59,7 @@ class RecognizerRecipe:
         return RecognizerTask(self, data, run)
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
-        manifests = [str(data / manifest) for manifest in self.valid] or ["MANIFEST"]
+        manifests = [str(data / manifest) for manifest in self.test or self.valid] or ["MANIFEST"]
         return [
             f"asr export {run / 'best.pt'} {run / 'model'}",
             *(f"asr evaluate {manifest} --model {run / 'model'}" for manifest in manifests),
