@@ -61,12 +61,13 @@ def recipe_from(recipe: Recipe, source: Path) -> Recipe:
     if "start" not in {field.name for field in dataclasses.fields(recipe)}:
         raise AsrError(f"{source}: only the training of a recognizer can start from another network")
     description = _described(source)
-    settings = {
-        name: dataclasses.replace(
-            getattr(recipe, name), **{key: value for key, value in description[name].items() if key not in _FREE}
-        )
-        for name in _SETTINGS
-    }
+    settings = {}
+    for name in _SETTINGS:
+        taken = {key: value for key, value in description[name].items() if key not in _FREE}
+        try:
+            settings[name] = dataclasses.replace(getattr(recipe, name), **taken)
+        except TypeError as error:
+            raise AsrError(f"{source}: its {name} has settings of another version of this program ({error})") from error
     return dataclasses.replace(recipe, start=str(source), **settings)
 
 
@@ -128,8 +129,8 @@ def start_from(network: nn.Module, description: Mapping[str, Any], source: Path)
     """
     weights, origin = read_start(source)
     for part in _SETTINGS:
-        for key, wanted in description[part].items():
-            found = origin[part].get(key)
+        for key, found in origin[part].items():
+            wanted = description[part].get(key)
             if found != wanted and key not in _FREE:
                 raise AsrError(
                     f"{source}: has {part}.{key} {found}, the recipe {wanted}; train with --set {part}.{key}={found}"
@@ -139,7 +140,7 @@ def start_from(network: nn.Module, description: Mapping[str, Any], source: Path)
     heads = {f"{reading}_heads.{head}" for reading in ("first", "second") for head in fresh}
     taken = {name: value for name, value in weights.items() if name in own and name.rpartition(".")[0] not in heads}
     network.load_state_dict(own | taken)
-    lines = [f"starts from {source}"]
-    for head in fresh:
-        lines.append(f"the {head} head starts anew: its alphabet is another than that of {source}")
-    return lines
+    return [
+        f"starts from {source}",
+        *(f"the {head} head starts anew: its alphabet is another than that of {source}" for head in fresh),
+    ]
