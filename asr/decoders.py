@@ -73,5 +73,7 @@ def load_pronunciations(network: Network) -> tuple[Lexicon | None, GraphemeToPho
 
 def decoder_options(config: Mapping[str, Any]) -> DecoderOptions:
     """Options from a model's configuration; what this version does not know is left out."""
-    known = {field.name: config[field.name] for field in fields(DecoderOptions) if field.name in config}
-    return DecoderOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+    known: dict[str, Any] = {field.name: config[field.name] for field in fields(DecoderOptions) if field.name in config}
+    if "log_priors" in known:
+        known["log_priors"] = tuple(known["log_priors"])
+    return DecoderOptions(**known)

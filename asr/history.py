@@ -228,7 +228,8 @@ class History:
         self._edge_ids = np.stack([numbers[owner[alive]], numbers[record[alive]]])
         self._edge_shares = share[alive].copy()
         self.edges = int(alive.sum())
-        return numbers[held]
+        kept: NDArray[np.int32] = numbers[held]
+        return kept
 
     def _commit(
         self, needed: NDArray[np.bool_], parent: NDArray[np.int32], word: NDArray[np.int32], ends: set[int]
