@@ -18,10 +18,15 @@ pytest.importorskip("torch", reason="training needs torch: pip install '.[train]
 
 from asr.audio import read_audio
 from asr.cli import main
+from asr.datasets import Utterance
+from asr.errors import AsrError
 from asr.text import normalize
 from asr.training.config import load_recipe
+from asr.training.corpus import Spoken, hold_out, read_sounds
 from asr.training.curves import draw_curves, figures, losses
+from asr.training.loop import Options
 from asr.training.recognizer import RecognizerRecipe
+from asr.training.run import Trial
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = Path(__file__).parent / "data"
@@ -185,6 +190,27 @@ def test_every_page_is_a_recipe_and_in_the_table() -> None:
     for page in (ROOT / "recipes").glob("*.py"):
         assert load_recipe(page).name
         assert f"]({page.name})" in table, f"{page.name}: missing in recipes/README.md"
+
+
+def test_a_forecast() -> None:
+    trial = Trial(examples=8, loading=1.0, computing=2.0)
+    said = trial.forecast(batches=30, options=Options(epochs=4, prefetch=0))
+    assert said == "largest batch: 8 examples, 3 s a step; an epoch takes about 90 s, all of it 6 min"
+
+
+def test_what_cannot_be_held_out_or_heard(tmp_path: Path) -> None:
+    spoken = [Spoken(Utterance(CLIPS / "monday.opus", "monday", 1.0, "ann"), "monday", 1.0)]
+    assert hold_out(spoken, ["ann"]) == ([], spoken)
+    with pytest.raises(AsrError, match="in no training manifest: bob"):
+        hold_out(spoken, ["ann", "bob"])
+    with pytest.raises(AsrError, match="holds no sounds"):
+        read_sounds(tmp_path)
+    record(tmp_path / "a" / "noise.wav", "monday", 0.5)
+    assert [len(sound) for sound in read_sounds(tmp_path)] == [8000]
+    (tmp_path / "SOURCES.tsv").write_text("file\tuse\na/noise.wav\ttest\n")
+    assert [len(sound) for sound in read_sounds(tmp_path, use="test")] == [8000]
+    with pytest.raises(AsrError, match="holds no sounds"):
+        read_sounds(tmp_path)
 
 
 def test_curves(tmp_path: Path) -> None:
