@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -105,18 +106,25 @@ def example_cells(found: Inspection) -> list[tuple[int, int]]:
     return chosen
 
 
-def draw(found: Inspection, panels: Sequence[Panel], summary: bool = False) -> Figure:
+def draw(found: Inspection, panels: Sequence[Panel], heading: str = "", summary: bool = False) -> Figure:
     """A picture of panels under each other, the recognized words on top and their bounds through all of them.
 
-    With `summary` the picture of `draw_summary` stands at its end.
+    A picture that stands alone has a `heading`, whose first line is its title, and with `summary` the picture of
+    `draw_summary` at its end.
     """
     figure_class = _matplotlib()
     rows = _word_rows(found)
+    title, *paragraphs = heading.splitlines() or [""]
+    lines = [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, 140)]
+    above_words = 0.75 + 0.19 * len(lines) if heading else 0.0
     top = 0.12 + 0.2 * (max(rows, default=0) + 1)
     bottom = 0.5 + (4.2 if summary else 0)
-    height = top + sum(panel.height + panel.gap for panel in panels) + bottom
+    height = above_words + top + sum(panel.height + panel.gap for panel in panels) + bottom
     figure: Figure = figure_class(figsize=(WIDTH, height), facecolor="white")
-    place = height - top
+    place = height - above_words - top
+    if heading:
+        figure.text(LEFT, 1 - 0.3 / height, title, fontsize=16, color=_INK, va="center", weight="bold")
+        figure.text(LEFT, 1 - 0.52 / height, "\n".join(lines), fontsize=10, color=_INK, va="top", linespacing=1.35)
     above = figure.add_axes((LEFT, place / height, RIGHT - LEFT, top / height))
     above.axis("off")
     above.set(xlim=(found.start, found.end), ylim=(0, top))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tempfile
 from html import escape
 from pathlib import Path
@@ -26,7 +27,8 @@ from asr.memory.picture import (
 )
 from asr.page import Cell, page, table
 
-EXPLANATION = (
+_TITLE = "What the network remembers"
+_EXPLANATION = (
     "An LSTM (long short-term memory; Hochreiter and Schmidhuber, 1997) reads sound in frames of {frame}, one after "
     "the other, and never goes back. All that it still knows of what it heard is a row of numbers, one in each of its "
     "memory <i>cells</i>. At every frame three <i>gates</i>, each between 0 (shut) and 1 (open), decide for each cell "
@@ -46,7 +48,7 @@ audio { width: 100%; position: sticky; top: .5rem; z-index: 1 }
 </style>"""
 
 # A line moves through the pictures with the sound; a click into one of them plays from there.
-_SCRIPT = """<script>
+_SCRIPT = """<script type="module">
 const sound = document.querySelector("audio"), left = %(left)f, right = %(right)f, length = %(length)f;
 const pictures = [...document.querySelectorAll(".timed")];
 function follow() {
@@ -69,7 +71,7 @@ def write_report(path: Path, found: Inspection, name: str) -> None:
     Raises `AsrError` for another ending, a place that cannot be written, or if matplotlib is missing.
     """
     if path.suffix.lower() == ".png":
-        contents = png(draw(found, all_panels(found), summary=True))
+        contents = png(draw(found, all_panels(found), _heading(found, name), summary=True))
     elif path.suffix.lower() in (".html", ".htm"):
         contents = html(found, name).encode()
     else:
@@ -80,6 +82,11 @@ def write_report(path: Path, found: Inspection, name: str) -> None:
         raise AsrError(
             f"{path} cannot be written ({error.strerror}): choose a folder that exists and is yours."
         ) from error
+
+
+def _heading(found: Inspection, name: str) -> str:
+    explanation = re.sub(r"<.*?>", "", _EXPLANATION.format(frame=duration(found.frame_seconds)))
+    return f"{_TITLE}\n{name}, {found.start:g} to {found.end:g} s, read by {found.model}.\n{explanation}"
 
 
 def all_panels(found: Inspection) -> list[Panel]:
@@ -94,7 +101,7 @@ def html(found: Inspection, name: str) -> str:
         _STYLE,
         f'<p class="note">{escape(name)}, {found.start:g} to {found.end:g} s, read by {escape(found.model)}: '
         f"“{escape(said)}”</p>",
-        f"<p>{EXPLANATION.format(frame=duration(found.frame_seconds))}</p>",
+        f"<p>{_EXPLANATION.format(frame=duration(found.frame_seconds))}</p>",
         f'<audio controls preload="auto" src="data:audio/flac;base64,{_flac(found)}"></audio>',
         '<p class="note">Play it: a line moves through the pictures with the sound. A click into a picture plays from '
         "there.</p>",
@@ -123,7 +130,7 @@ def html(found: Inspection, name: str) -> str:
         f"The hidden states of the two differ by {found.difference:.2g} at most.</p>",
         _SCRIPT % {"left": LEFT, "right": RIGHT, "length": found.end - found.start},
     ]
-    return page("What the network remembers", body)
+    return page(_TITLE, body)
 
 
 def half_life_table(found: Inspection) -> str:
