@@ -19,7 +19,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     lines = _read(log)
     epochs = [line["epoch"] for line in lines]
@@ -31,7 +31,13 @@ def draw_curves(log: Path, picture: Path) -> None:
             values = [line.get(name, float("nan")) for line in lines]
             axes.plot(epochs, values, marker=".", label=name.removeprefix(LOSS))
         axes.set(title=title, xlabel="epoch")
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        if title == "loss":
+            axes.set_yscale("log")  # the first epoch's is many times the last's
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         if len(names) > 1:
