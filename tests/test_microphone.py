@@ -247,12 +247,13 @@ def test_the_list_marks_the_default(loopback: Loopback) -> None:
 def test_the_doctor_reports_what_was_granted_and_what_it_recognized(loopback: Loopback, tmp_path: Path) -> None:
     model = make_tone_model(tmp_path / "model", ["one", "two"])
     recording = write_wav(tmp_path / "said.wav", speak("one two " * 8, ["one", "two"], 48000), 48000)
-    loopback.play(recording)
+    playing = loopback.play(recording)
     done = asr("test", "--model", str(model), "--seconds", "3")
     assert re.search(r"Granted +44100 Hz, 1 channel\(s\), latency \d+ ms", done.stdout), done.stderr
     assert re.search(r"Recognized +.*one two one two", done.stdout)
     assert re.search(r"Bandwidth .*\n +-> This is telephone quality", done.stdout)  # tones are no wide voice
     assert done.returncode == 1  # something is wrong
+    playing.wait(60)  # what follows is silence
     silent = asr("test", "--model", str(model), "--seconds", "1")
     assert re.search(r"Level +digital silence\n +-> .*unmute", silent.stdout)
     assert re.search(r"Recognized +nothing", silent.stdout)
