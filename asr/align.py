@@ -72,7 +72,7 @@ def align_file(
     seconds = network.frame_seconds
     shift = decoder_options(network.config.get("decoding", {}).get("second", {}))
     placed, sounds = [], []
-    for word, following in zip(found.words, [*found.words[1:], None], strict=True):
+    for word, following in zip(found.words, [*found.words[1:], None], strict=False):
         start, end = word.start + shift.start_shift, word.end + shift.end_shift
         limit = duration / seconds if following is None else following.start + shift.start_shift
         start, end = max(0.0, start), min(max(end, start + 1), max(limit, start + 1))

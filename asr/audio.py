@@ -336,6 +336,8 @@ def _open(path: Path, name: str) -> Source:
 
     try:
         return _SoundFile(str(path), name)
+    except TypeError as error:  # soundfile's word for a file of raw samples
+        raise AudioError(f"{name} holds raw samples: say their rate with --raw-rate.") from error
     except soundfile.SoundFileError as error:
         program = shutil.which("ffmpeg")
         if program:

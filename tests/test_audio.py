@@ -241,3 +241,9 @@ def test_samples_that_are_no_numbers_are_reported_with_their_place(clip: Samples
     soundfile.write(tmp_path / "nan.wav", broken, 16000, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"nan\.wav, after 2\.0 s.*not numbers"):
         read_audio(tmp_path / "nan.wav")
+
+
+def test_raw_samples_need_a_rate(tmp_path: Path) -> None:
+    (tmp_path / "talk.raw").write_bytes(bytes(3200))
+    with pytest.raises(AudioError, match="--raw-rate"):
+        read_audio(tmp_path / "talk.raw")

@@ -55,7 +55,7 @@ def build_cache(
 ) -> tuple[AudioCache, dict[Path, str]]:
     """The cache of these files in `folder`, made if it is not there yet, and what went wrong with which file.
 
-    Its name follows from the files' paths, sizes and times, so a changed corpus gets a new one. It is written beside
+    Its name follows from the files' paths and sizes, so a changed corpus gets a new one. It is written beside
     its final name and renamed, so that an interrupted run leaves no half cache behind.
     """
     unique = sorted(set(files))

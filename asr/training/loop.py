@@ -315,7 +315,7 @@ class Trainer(Generic[Item, Batch]):
         saved = read_checkpoint(path)
         try:
             self.task.network.load_state_dict(saved["network"])
-            self.averaged = saved["averaged"]
+            self.averaged = {name: value.to(self.options.device) for name, value in saved["averaged"].items()}
             self.optimizer.load_state_dict(saved["optimizer"])
             self.position = Position(**saved["position"])
             self.task.carry(saved["carried"])

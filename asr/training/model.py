@@ -97,7 +97,8 @@ class Streaming(nn.Module):
         return tuple(torch.zeros(size, device=device) for _ in range(parts))
 
     def normalize(self, features: Tensor) -> Tensor:
-        return (features - self.mean) / self.deviation
+        # Batches are prepared on the processor, wherever the network is.
+        return (features - self.mean.to(features.device)) / self.deviation.to(features.device)
 
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """Normalized features [batch, frames, bands], frames a multiple of `stack`; state as `initial_state` gives.
