@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from asr.audio import Recording, read_audio
 from asr.errors import AsrError
+from asr.g2p import ALPHABET as LETTERS
 from asr.training.features import FrontEnd, hann_window, mel_matrix
-from asr.training.g2p import LETTERS, G2p, G2pShape
+from asr.training.g2p import G2p, G2pShape
 from asr.training.loop import read_checkpoint
 from asr.training.model import AcousticModel, Shape, State
 

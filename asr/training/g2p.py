@@ -12,11 +12,11 @@ import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
+from asr.g2p import ALPHABET as LETTERS
+from asr.g2p import PHONES
 from asr.training.loop import Loss, Options
 from asr.training.model import make_cell, reverse
-from asr.training.units import PHONES, Pronunciation, read_dictionary
-
-LETTERS = "'abcdefghijklmnopqrstuvwxyz"
+from asr.training.units import Pronunciation, read_dictionary
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
 from asr.errors import AsrError
+from asr.g2p import PHONES
 from asr.training import corpus as corpora
 from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
@@ -26,7 +27,7 @@ from asr.training.g2p import G2p, G2pShape, pronounce
 from asr.training.loop import Loss, Options, read_checkpoint
 from asr.training.model import AcousticModel, Shape
 from asr.training.progress import duration
-from asr.training.units import BLANK, PHONES, Pronunciation, learn_subwords, read_dictionary
+from asr.training.units import BLANK, Pronunciation, learn_subwords, read_dictionary
 
 MEMORY_SLOTS = 64
 

@@ -8,12 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asr.errors import AsrError
+from asr.g2p import PHONES
+from asr.network import WORD_START
 
 BLANK = "<blank>"
-WORD_START = "▁"
-PHONES = tuple(
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
-)
 Pronunciation = tuple[str, ...]
 
 
