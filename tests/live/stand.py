@@ -90,8 +90,10 @@ class Desktop:
             self.display = f":{numbers.readline().strip()}"
         self.environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
         self.environment["DISPLAY"] = self.display
-        self._clients = [self.start("openbox")]
         subprocess.run(["setxkbmap", "us"], env=self.environment, check=True)
+        self._clients = [self.start("openbox")]
+        # a window that is made while the window manager starts may stay hidden for ever
+        wait_for(lambda: self.xdotool("get_num_desktops") not in ("", "0"), what="the window manager")
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         nothing = subprocess.DEVNULL
