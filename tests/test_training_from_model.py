@@ -121,6 +121,26 @@ def test_a_checkpoint_is_a_start_too(tiny_model: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
 
 
+def test_layers_on_top_change_little_of_what_is_said(tiny_model: Path) -> None:
+    _, description = read_start(tiny_model)
+    shape = Shape(**description["shape"])
+    heads = {name: len(tokens) for name, tokens in description["heads"].items()}
+    plain, grown = (
+        AcousticModel(shape, heads),
+        AcousticModel(replace(shape, streaming_layers=shape.streaming_layers + 2), heads),
+    )
+    start_from(plain, description, tiny_model)
+    wider = description | {"shape": asdict(grown.shape)}
+    assert "2 more" in start_from(grown, wider, tiny_model, 2)[1]
+    features, lengths = torch.randn(1, 200, shape.bands), torch.tensor([200 // shape.stack])
+    before, after = (
+        model.eval()(features, lengths, model.streaming.initial_state(1))[0]["phones"] for model in (plain, grown)
+    )
+    assert 0 < (before.exp() - after.exp()).abs().mean() < 0.002
+    with pytest.raises(AsrError, match="streaming_layers"):
+        start_from(grown, wider, tiny_model, 1)
+
+
 TINY = RecognizerRecipe(
     name="tiny",
     train=(("clips.jsonl", 1.0),),

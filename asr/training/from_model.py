@@ -24,6 +24,8 @@ Weights = dict[str, Tensor]  # as in a state_dict
 _TORCH_GATES = [GATES.index(gate) for gate in ("input", "forget", "candidate", "output")]
 _SETTINGS = ("shape", "front_end")  # parts of a recipe that decide which weights there are and what they mean
 _FREE = ("dropout",)  # but for these
+_NORM = ("weight", "bias")
+_CLOSED = -3.0  # bias of an output gate: lets through a twentieth
 
 
 def read_start(source: Path) -> tuple[Weights, dict[str, Any]]:
@@ -68,6 +70,9 @@ def recipe_from(recipe: Recipe, source: Path) -> Recipe:
             settings[name] = dataclasses.replace(getattr(recipe, name), **taken)
         except TypeError as error:
             raise AsrError(f"{source}: its {name} has settings of another version of this program ({error})") from error
+    if added := getattr(recipe, "added_layers", 0):
+        layers = settings["shape"].streaming_layers + added
+        settings["shape"] = dataclasses.replace(settings["shape"], streaming_layers=layers)
     return dataclasses.replace(recipe, start=str(source), **settings)
 
 
@@ -122,15 +127,25 @@ def _head(name: str, head: Head) -> dict[str, np.ndarray[Any, Any]]:
     return {f"{name}.weight": head.weight, f"{name}.bias": head.bias}
 
 
-def start_from(network: nn.Module, description: Mapping[str, Any], source: Path) -> list[str]:
+def _almost_silent(own: Weights, cell: str) -> Weights:
+    """A fresh LSTM layer whose output gates are almost closed, so that adding it changes little of what is said."""
+    bias = own[f"{cell}.bias_ih_l0"].clone()
+    bias.view(len(_TORCH_GATES), -1)[-1] = _CLOSED  # torch's gates: input, forget, cell, output
+    return {f"{cell}.bias_ih_l0": bias}
+
+
+def start_from(network: nn.Module, description: Mapping[str, Any], source: Path, added: int = 0) -> list[str]:
     """Puts the weights of `source` into the network of a task with this description; returns what to tell the user.
 
-    A head whose alphabet differs keeps its fresh weights. Raises `AsrError` where network or front-end are others.
+    A head whose alphabet differs keeps its fresh weights; `added` streaming layers lie on top of those of `source`.
+    Raises `AsrError` where network or front-end are others.
     """
     weights, origin = read_start(source)
+    layers = origin["shape"]["streaming_layers"]
+    expected = {"streaming_layers": layers + added}
     for part in _SETTINGS:
-        for key, found in origin[part].items():
-            wanted = description[part].get(key)
+        for key, value in origin[part].items():
+            found, wanted = expected.get(key, value), description[part].get(key)
             if found != wanted and key not in _FREE:
                 raise AsrError(
                     f"{source}: has {part}.{key} {found}, the recipe {wanted}; train with --set {part}.{key}={found}"
@@ -139,8 +154,12 @@ def start_from(network: nn.Module, description: Mapping[str, Any], source: Path)
     own = network.state_dict()
     heads = {f"{reading}_heads.{head}" for reading in ("first", "second") for head in fresh}
     taken = {name: value for name, value in weights.items() if name in own and name.rpartition(".")[0] not in heads}
+    for layer in range(layers, layers + added):
+        taken |= _almost_silent(own, f"streaming.cells.{layer}")
+        taken |= {f"streaming.norms.{layer}.{name}": weights[f"streaming.norms.{layers - 1}.{name}"] for name in _NORM}
     network.load_state_dict(own | taken)
     return [
         f"starts from {source}",
+        *([f"with {added} more streaming layers, {layers + added} in all"] if added else []),
         *(f"the {head} head starts anew: its alphabet is another than that of {source}" for head in fresh),
     ]

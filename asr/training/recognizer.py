@@ -45,6 +45,7 @@ class RecognizerRecipe:
     g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
     subwords: int = 256
     start: str = ""  # checkpoint or model directory to start from (`asr train --from`), with its subwords if they fit
+    added_layers: int = 0  # streaming layers put on top of those of `start`; their gates begin almost closed
     noises: str = ""  # folders of sounds with a SOURCES.tsv
     rooms: str = ""
     cache: str = ""  # where decoded audio is kept; by default beside the run folder
@@ -149,7 +150,9 @@ class RecognizerTask:
         self.acoustics = Acoustics(recipe.augmentation, noises, rooms)
         self.network = AcousticModel(recipe.shape, {name: len(tokens) for name, tokens in self.targets.heads.items()})
         self._measure_features()
-        started = start_from(self.network, self.description(), Path(recipe.start)) if recipe.start else []
+        started = []
+        if recipe.start:
+            started = start_from(self.network, self.description(), Path(recipe.start), recipe.added_layers)
         self._memory = self.network.streaming.initial_state(MEMORY_SLOTS)
         if parallel.rank() == 0:
             for line in [*dropped.report(run / "left_out.tsv"), *started]:
