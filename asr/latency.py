@@ -25,7 +25,8 @@ from asr.endpoint import Endpoint
 from asr.errors import AsrError
 from asr.live import ListenOptions, Update, listen
 from asr.loopback import Loopback
-from asr.microphone import Block, Microphone, Notice, refresh, to_mono
+from asr.microphone import Microphone, Notice, to_mono
+from asr.portaudio import Block, refresh
 from asr.recognizer import Recognizer
 from asr.stream import Stream
 

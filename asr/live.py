@@ -13,7 +13,8 @@ from typing import Protocol
 from asr.audio import Recording
 from asr.doctor import level_db
 from asr.errors import AsrError
-from asr.microphone import Block, Microphone, Notice, to_mono
+from asr.microphone import Microphone, Notice, to_mono
+from asr.portaudio import Block
 from asr.results import Segment
 from asr.stream import Stream
 

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("subtitles", "writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (
+        "portaudio",
         "microphone",
         "doctor",
         "loopback",
@@ -54,7 +55,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "soundfile": ("asr.audio",),
     "soxr": ("asr.audio",),
     "onnxruntime": ("asr.network", "asr.training.export"),  # export quantizes
-    "sounddevice": ("asr.microphone",),
+    "sounddevice": ("asr.portaudio",),
     "jiwer": ("asr.evaluate",),
     "onnx": ("asr.memory", "asr.training"),
     "torch": ("asr.training",),

@@ -18,18 +18,8 @@ from numpy.typing import NDArray
 from asr.audio import read_audio
 from asr.doctor import Finding, examine
 from asr.loopback import Loopback
-from asr.microphone import (
-    Block,
-    CaptureOptions,
-    Microphone,
-    MicrophoneError,
-    Notice,
-    devices,
-    find_device,
-    quiet_native_errors,
-    refresh,
-    to_mono,
-)
+from asr.microphone import Microphone, Notice, find_device, to_mono
+from asr.portaudio import Block, CaptureOptions, MicrophoneError, devices, quiet_native_errors, refresh
 
 DATA = Path(__file__).parent / "data"
 live = pytest.mark.live
@@ -163,7 +153,7 @@ def test_without_portaudio_the_error_names_the_package() -> None:
     """In a process where the C library is not to be found, as on a fresh machine."""
     script = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
-        "from asr.microphone import MicrophoneError, devices\n"
+        "from asr.portaudio import MicrophoneError, devices\n"
         "try: devices()\n"
         "except MicrophoneError as error: print(error)\n"
     )

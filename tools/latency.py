@@ -20,7 +20,7 @@ from pathlib import Path
 from asr.datasets.manifest import read_manifest
 from asr.errors import AsrError
 from asr.latency import LatencyOptions, measure
-from asr.microphone import quiet_native_errors
+from asr.portaudio import quiet_native_errors
 from asr.recognizer import Recognizer
 
 

@@ -77,7 +77,8 @@ def dictate(
     from asr.dictation.daemon import Dictation, DictationOptions
     from asr.dictation.keyboards import choose
     from asr.dictation.typist import UNKNOWN_FOCUS, Typist
-    from asr.microphone import Microphone, quiet_native_errors
+    from asr.microphone import Microphone
+    from asr.portaudio import quiet_native_errors
     from asr.recognizer import Recognizer
 
     settings = read_config(config or config_path())

@@ -103,7 +103,8 @@ def listen(
     from asr.audio import Recording
     from asr.live import ListenOptions, Started, Update
     from asr.live import listen as listen_to
-    from asr.microphone import Microphone, quiet_native_errors
+    from asr.microphone import Microphone
+    from asr.portaudio import quiet_native_errors
 
     if record is not None and record.exists():
         raise AsrError(f"{record} exists already: choose another name.")

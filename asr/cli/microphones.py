@@ -19,7 +19,8 @@ def microphones(context: click.Context) -> None:
     """List input devices; `asr microphones test [DEVICE]` examines one."""
     if context.invoked_subcommand is not None:
         return
-    from asr.microphone import NO_INPUT, devices, quiet_native_errors
+    from asr.microphone import NO_INPUT
+    from asr.portaudio import devices, quiet_native_errors
 
     with quiet_native_errors():
         found = devices()
@@ -44,7 +45,8 @@ def microphones(context: click.Context) -> None:
 def test(device: str | None, seconds: float, channel: int | None, model: str | None) -> None:
     """Listen to DEVICE for a few seconds and say what is wrong with it. Speak meanwhile."""
     from asr.doctor import examine, level_db
-    from asr.microphone import Block, CaptureOptions, Microphone, Notice, quiet_native_errors, to_mono
+    from asr.microphone import Microphone, Notice, to_mono
+    from asr.portaudio import Block, CaptureOptions, quiet_native_errors
     from asr.recognizer import Recognizer
     from asr.terminal import meter
 

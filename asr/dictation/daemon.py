@@ -16,7 +16,8 @@ from asr.dictation.control import Answer, Request
 from asr.dictation.spoken import Phrases, Rendered, render
 from asr.dictation.typist import Typist
 from asr.errors import AsrError
-from asr.microphone import Block, Microphone, MicrophoneError, to_mono
+from asr.microphone import Microphone, to_mono
+from asr.portaudio import Block, MicrophoneError
 from asr.results import Segment, Word
 from asr.stream import Stream
 
