@@ -152,6 +152,9 @@ def test_a_killed_recording_is_playable_and_its_state_goes_on(loopback: Loopback
         assert listening.process.wait(5) == 0
     refused = subprocess.run([*ASR, "listen", "--model", str(model), "--record", str(recording)], capture_output=True)
     assert refused.returncode == 1 and b"exists already" in refused.stderr
+    again = ["--resume", str(state), "--endpoint", "fast"]
+    refused = subprocess.run([*ASR, "listen", "--model", str(model), *again], capture_output=True)
+    assert refused.returncode == 1 and b"keeps the endpoint rules" in refused.stderr
     nowhere = str(tmp_path / "none" / "state")
     refused = subprocess.run([*ASR, "listen", "--model", str(model), "--save", nowhere], capture_output=True)
     assert refused.returncode == 1 and b"cannot be written" in refused.stderr

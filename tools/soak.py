@@ -1,7 +1,7 @@
 """A stream that runs for hours: does it grow, does it slow down?
 
     python tools/soak.py data/manifests/valid.jsonl                # 8 hours of sound
-    python tools/soak.py tests/data/clips.jsonl --minutes 20       # what CI runs
+    python tools/soak.py tests/data/clips.jsonl --hours 0.33       # what CI runs
 
 Speech with pauses and a little noise is fed in live steps, as fast as it goes, and what is not final yet is read after
 each step, as a terminal does. Memory is the process's own; growth counts from the tenth minute of sound on.
@@ -170,13 +170,13 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, help="whose speech is spoken")
-    parser.add_argument("--minutes", type=float, default=480)
+    parser.add_argument("--hours", type=float, default=8.0, help="of sound")
     parser.add_argument("--model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="keep the figures here")
     arguments = parser.parse_args()
     pool = speech_of(arguments.manifest, arguments.seed)
-    found = soak(Recognizer(arguments.model), pool, arguments.minutes / 60, arguments.seed, progress=True)
+    found = soak(Recognizer(arguments.model), pool, arguments.hours, arguments.seed, progress=True)
     print(found.report())
     if arguments.json:
         arguments.json.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")

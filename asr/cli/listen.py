@@ -108,8 +108,11 @@ def listen(
 
     if record is not None and record.exists():
         raise AsrError(f"{record} exists already: choose another name.")
-    changes = {"nothing_said": nothing_said, "silence_after_words": silence_after_words, "longest": longest}
-    rules = endpoint_options(endpoint, **{name: value for name, value in changes.items() if value is not None})
+    single = {"nothing_said": nothing_said, "silence_after_words": silence_after_words, "longest": longest}
+    changes = {name: value for name, value in single.items() if value is not None}
+    if resume is not None and (changes or endpoint != "normal" or grammar is not None):
+        raise AsrError("A resumed stream keeps the endpoint rules and the grammar that it was saved with: name none.")
+    rules = endpoint_options(endpoint, **changes)
     recognizer = Recognizer(model, plain=plain, numbers=numbers)
     if latency is not None:
         from asr.latency import measure
