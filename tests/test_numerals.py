@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,8 @@ CASES = {
     "between one hundred and two hundred": "between 100 and 200",
     "five to ten people": "5 to 10 people",
     "nine out of ten": "9 out of 10",
-    "minus five degrees": "-5 degrees",
+    "minus five degrees": "minus 5 degrees",
+    "minus five": "-5",
     # years and decades
     "nineteen eighty four": "1984",
     "in two thousand and five": "in 2005",
@@ -36,12 +39,16 @@ CASES = {
     "the nineteen eighties": "the 1980s",
     "the late nineties": "the late '90s",
     "in her twenties": "in her 20s",
+    "in his mid forties": "in his mid-40s",
+    "the mid nineteen eighties": "the mid-1980s",
     "the summer of sixty nine": "the summer of '69",
     # decimals, fractions, percent
     "three point one four": "3.14",
     "zero point five percent": "0.5%",
     "two and a half years": "2 1/2 years",
     "two and three quarters": "2 3/4",
+    "one and three quarter inches": "1 3/4 inches",
+    "version two point one point three": "version 2.1.3",
     "two thirds of them": "two-thirds of them",
     "five per cent": "5%",
     "between two and three percent": "between 2 and 3%",
@@ -51,7 +58,8 @@ CASES = {
     "five percentage points": "5 percentage points",
     # ordinals and dates
     "the twenty first century": "the 21st century",
-    "the hundred and first": "the hundred and first",
+    "the hundred and first visitor": "the 101st visitor",
+    "the hundred and five": "the hundred and five",
     "one hundred and first street": "101st street",
     "may third nineteen eighty four": "May 3, 1984",
     "the third of may": "the 3rd of May",
@@ -91,13 +99,27 @@ CASES = {
     "five miles": "5 miles",
     "six foot two": "6 foot 2",
     "a five year old boy": "a 5-year-old boy",
+    "a five mile run": "a 5-mile run",
+    "a twelve foot wall": "a 12-foot wall",
+    "a ten minute walk": "a 10-minute walk",
+    "a two hour delay": "a two-hour delay",
+    "six foot tall": "6 foot tall",
+    "at two twenty one b baker street": "at 221B baker street",
+    "at five twenty oak street": "at 520 oak street",
+    "at fifteen seventeen twenty first street": "at 1517 21st street",
+    "ten fifty west ball road": "1050 west ball road",
+    "they won three to one": "they won 3-1",
+    "the final score was twenty one to fourteen in berlin": "the final score was 21-14 in berlin",
     "he is six years old": "he is 6 years old",
     "chapter four page one of the book": "chapter 4 page 1 of the book",
     "flight two twenty": "flight 220",
     "room three oh five": "room 305",
+    "the extension is three oh six": "the extension is 306",
+    "the pin is one two three": "the pin is 123",
     # digits and letters
     "call five five five one two one two": "call 555-1212",
     "four one five five five five one two one two": "415-555-1212",
+    "two one two five five five one two one two and the place": "212-555-1212 and the place",
     "nine one one": "911",
     "double oh seven": "007",
     "u s a and f b i": "USA and FBI",
@@ -120,6 +142,8 @@ STAYS = [
     "one two three go", "i have two cats and three dogs", "for one thing", "a million reasons", "hundreds of people",
     "what is the point", "at this point five people left", "half a dozen", "i am", "oh a b", "is it i or a",
     "charles the first time i saw him", "nine to five", "seconds", "a quarter", "o captain", "two or three",
+    "the game lasts two to three hours", "they lost two to three games", "three week old", "one day trips",
+    "the hundredth time", "i won one and you won two",
 ]  # fmt: skip
 
 
@@ -131,6 +155,13 @@ def test_written(spoken: str) -> None:
 @pytest.mark.parametrize("spoken", STAYS)
 def test_what_is_no_number_stays(spoken: str) -> None:
     assert in_figures(spoken) == spoken
+
+
+def test_the_table_that_was_written_without_looking_at_the_code() -> None:
+    table = Path(__file__).parent / "data" / "numbers.tsv"
+    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if "\t" in line]
+    right = [in_figures(spoken).lower() == written.lower() for spoken, written in rows]
+    assert len(rows) == 200 and sum(right) >= 0.98 * len(rows)
 
 
 @given(st.integers(10, 10**12))

@@ -79,8 +79,9 @@ class _Phrase(Calendar, Codes, Amounts):
 
     def numbers(self) -> Iterator[Written]:
         readers: tuple[Callable[[int], tuple[str, int] | None], ...] = (
-            self.idiom, self.mixed, self.date, self.time, self.digits, self.letters, self.ruler, self.decade, self.year,
-            self.fraction, self.ordinal, self.code, self.amount, self.juxtaposed, self.number,
+            self.idiom, self.mixed, self.house, self.date, self.time, self.digits, self.letters, self.ruler,
+            self.decade, self.year, self.fraction, self.ordinal, self.code, self.compound, self.score, self.amount,
+            self.juxtaposed, self.number,
         )  # fmt: skip
         index = 0
         while index < len(self.words):

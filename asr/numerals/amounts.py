@@ -17,7 +17,24 @@ from asr.numerals.words import (
 
 _FRACTIONS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
               "tenth": 10, "twelfth": 12, "sixteenth": 16}  # fmt: skip
-STREETS = frozenset("street avenue road drive boulevard lane way court place square".split())
+# "a five mile run", but not "five mile of", "six foot tall", "ten year ago".
+_COMPOUND_UNITS = frozenset(
+    "mile kilometer kilometre meter metre centimeter centimetre millimeter inch foot yard pound kilogram gram ounce "
+    "ton liter litre gallon".split()
+)
+_COMPOUND_TIMES = frozenset("minute hour day week month year".split())
+_DIMENSIONS = frozenset("tall wide long deep high".split())
+_NO_COMPOUND = _DIMENSIONS | frozenset(
+    "a the of and or but to in on at by for from with per than that is was are were has had i he she it we they you "
+    "more less later earlier ago before after old olds away".split()
+)
+_GAME_CUES = frozenset(
+    "score win wins won lose loses lost beat beats beaten lead leads led tie tied trail trailing defeated game match "
+    "final victory defeat".split()
+)
+_AFTER_SCORE = frozenset(
+    "in on at against over and but after before with by for yesterday today tonight last this so when".split()
+)
 _PRONOUNS = frozenset("them us you those these".split())
 
 
@@ -43,8 +60,9 @@ class Amounts(NumberWords):
         if self.after(end - 1) == "and" and self.after(end) == "one" and self.after(end + 1) in ("half", *_FRACTIONS):
             under = _FRACTIONS.get(self[end + 2], 2)
             return f"{grouped(value)} 1/{under}", end + 3
-        if self.after(end - 1) == "and" and self.after(end) in ONES and self.after(end + 1)[:-1] in _FRACTIONS:
-            over, under = ONES[self[end + 1]], _FRACTIONS[self[end + 2][:-1]]
+        named = self.after(end + 1).removesuffix("s")
+        if self.after(end - 1) == "and" and self.after(end) in ONES and named in _FRACTIONS:
+            over, under = ONES[self[end + 1]], _FRACTIONS[named]
             return (f"{grouped(value)} {over}/{under}", end + 3) if 1 < over < under else None
         part = self.after(end - 1)
         name = part.removesuffix("s")
@@ -88,12 +106,14 @@ class Amounts(NumberWords):
             return f"{text}-year-{self[end + 1]}", end + 2
         if unit == "years" and self.after(end) == "old":
             return text, end
+        if sign and self[i] == "minus" and unit in ("degree", "degrees"):
+            return f"minus {text}", end
         if self.before(i) in ("apartment", "suite", "gate", "unit") and len(unit) == 1 and unit not in "aio":
             return f"{text}{unit.upper()}", end + 1
         counted = unit in UNITS or unit in ("cents", "cent") or self.before(i) in NUMBERED
         if self.before(i) in NUMBERED and unit == "of" and self.after(end) in _PRONOUNS:
             counted = False
-        if unit == "foot" and self.after(end) in NUMBER_WORDS:
+        if unit == "foot" and self.after(end) in {*NUMBER_WORDS, *_DIMENSIONS}:
             counted = True
         if unit in ("foot", "feet") and text == "1":
             counted = False
@@ -101,6 +121,33 @@ class Amounts(NumberWords):
             counted = True
         large = "." in text or " " in text or bool(sign)
         return (f"{sign}{text}", end) if counted or large else None
+
+    def compound(self, i: int) -> tuple[str, int] | None:
+        """ "a five mile run" 5-mile, "a two hour delay" two-hour."""
+        number = self.cardinal(i)
+        if number is None or number[0] < 2:
+            return None
+        value, end = number
+        unit, behind = self.after(end - 1), self.after(end)
+        if not behind or behind in _NO_COMPOUND or behind in NUMBER_WORDS or len(behind) == 1:
+            return None
+        if unit in _COMPOUND_UNITS or (unit in _COMPOUND_TIMES and value > 9):
+            return f"{grouped(value)}-{unit}", end + 1
+        return (f"{self[i]}-{unit}", end + 1) if unit in _COMPOUND_TIMES else None
+
+    def score(self, i: int) -> tuple[str, int] | None:
+        """ "they won three to one" 3-1."""
+        first = self.cardinal(i)
+        if first is None or self.after(first[1] - 1) != "to" or not self.after(first[1]) or self.before(i) == "at":
+            return None
+        second = self.cardinal(first[1] + 1)
+        start = i
+        while start > max(0, i - 6) and self.before(start):
+            start -= 1
+        if second is None or not _GAME_CUES & set(self.words[start:i]):
+            return None
+        behind = self.after(second[1] - 1)
+        return (f"{first[0]}-{second[0]}", second[1]) if behind == "" or behind in _AFTER_SCORE else None
 
     def nothing(self, i: int) -> tuple[str, int] | None:
         return ("0", i + 1) if self[i] == "zero" and self.amount_behind(i + 1) else None
@@ -196,11 +243,6 @@ class Amounts(NumberWords):
             return None
         scale = {"hundred": 100, "thousand": 1000}.get(self[other[1] - 1], 0)
         return (grouped(value * scale), end) if scale and value * scale <= other[0] else None
-
-    def is_address(self, end: int) -> bool:
-        """Whether the number of a house ends here: "sixteen hundred pennsylvania avenue"."""
-        behind = [self[place] for place in range(end, end + 3) if self.after(place - 1)]
-        return any(word in STREETS for word in behind[1:])
 
     def in_range(self, i: int, end: int) -> bool:
         """Whether a small number stands with one in figures: "five to ten", "ten or so to nine", "nine out of ten"."""

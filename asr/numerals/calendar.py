@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asr.numerals.words import CODE_CUES, DIGITS, ONES, SCALES, TEENS, TENS, NumberWords, suffix
+from asr.numerals.words import DIGITS, ONES, SCALES, TEENS, TENS, NumberWords, suffix
 
 MONTHS = frozenset("january february march april may june july august september october november december".split())
 _VERB_MONTHS = ("may", "march")
@@ -75,7 +75,7 @@ class Calendar(NumberWords):
         half = self.half_day(minute[1] if minute else end)
         if half and hours < 13:
             return f"{hours}:{minute[0]:02} {half}" if minute else f"{hours} {half}", (minute[1] if minute else end) + 2
-        if minute is None or self.before(i) in CODE_CUES or self.amount_behind(minute[1]):
+        if minute is None or self.is_code(i) or self.amount_behind(minute[1]):
             return None
         cued = self.before(i) in TIME_CUES or self.in_day(minute[1])
         plain = minute[0] in (15, 30, 45) or self[end] in ("oh", "o") or hours > 9
@@ -107,6 +107,9 @@ class Calendar(NumberWords):
 
     def decade(self, i: int) -> tuple[str, int] | None:
         """ "the nineteen eighties", "the nineties", "her twenties"."""
+        if self[i] == "mid" and self.after(i):
+            middle = self.decade(i + 1)
+            return (f"mid-{middle[0]}", middle[1]) if middle else None
         century = TEENS.get(self[i]) or (20 if self[i] == "twenty" else None)
         if self[i] == "two" and self.after(i) == "thousands" and self.before(i) in ("the", "early", "mid", "late"):
             return "2000s", i + 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from asr.numerals.words import CODE_CUES, DIGITS, NUMBER_WORDS, ONES, SCALES, NumberWords
+from asr.numerals.words import DIGITS, NUMBER_WORDS, ONES, SCALES, NumberWords
 
 _LETTER_WORDS = frozenset("aio")
 _KNOWN = {
@@ -36,7 +36,7 @@ class Codes(NumberWords):
             return None
         if self.after(end - 1) in ("hundred", "point", *SCALES) and end > i:
             return None
-        counting = "123456789".startswith(digits) and self.before(i) not in CODE_CUES
+        counting = "123456789".startswith(digits) and not self.is_code(i)
         if len(digits) < 3 or counting or (self[i] in ("oh", "o") and len(digits) < 4 and end - i < 4):
             return None
         if len(digits) == 7:
@@ -95,8 +95,20 @@ class Codes(NumberWords):
 
     def code(self, i: int) -> tuple[str, int] | None:
         """Numbers side by side after what they number: "flight two twenty", "room three oh five"."""
-        parts = self.side_by_side(i) if self.before(i) in CODE_CUES else None
+        parts = self.side_by_side(i) if self.is_code(i) else None
         return ("".join(parts[0]), parts[1]) if parts else None
+
+    def house(self, i: int) -> tuple[str, int] | None:
+        """ "two twenty one b baker street" 221B; other numbers of houses are read as numbers."""
+        parts = self.side_by_side(i) if self.before(i) not in ("in", "since", "until") else None
+        if parts is None:
+            return None
+        text, end = "".join(parts[0]), parts[1]
+        if len(text) > 5:
+            return None
+        if len(self.after(end - 1)) == 1 and self[end] not in _LETTER_WORDS and self.is_address(end + 1):
+            return text + self[end].upper(), end + 1
+        return (text, end) if self.is_address(end) else None
 
     def juxtaposed(self, i: int) -> tuple[str, int] | None:
         """ "one fifty" 150; other numbers side by side stay as they are."""
@@ -112,7 +124,7 @@ class Codes(NumberWords):
         if first is None:
             return None
         parts, end = [str(first[0])], first[1]
-        while self.after(end - 1) in {*NUMBER_WORDS, "oh"}:
+        while self.after(end - 1) in {*NUMBER_WORDS, "oh"} and self.rank(end) is None:
             part = self.below_hundred(end)
             parts.append(str(part[0]) if part else "0")
             end = part[1] if part else end + 1

@@ -36,14 +36,19 @@ CODE_CUES = frozenset(
     "room flight highway route interstate bus number extension code apartment suite area page pin zip gate".split()
 )
 
+# What may be followed by "is" and then its number.
+ASSIGNED = frozenset("room number extension code pin zip gate".split())
+
 NUMBERED = CODE_CUES | frozenset(
     "chapter channel level grade section part volume verse version step phase figure table act scene episode season "
     "unit track lane platform exit size type model apollo windows article paragraph appendix stage class lesson "
     "age aged".split()
 )
+STREETS = frozenset("street avenue road drive boulevard lane way court place square".split())
+_NO_STREET = frozenset(["", *"the and or but of in on at to is are was were".split()])  # are not in its name
 CURRENCIES = {
     "dollar": "$", "dollars": "$", "euro": "€", "euros": "€", "yen": "¥", "rupee": "₹", "rupees": "₹",
-}  # fmt: skip  # fmt: skip
+}  # fmt: skip
 
 
 _BEFORE_POINT = ("", "is", "was", "about", "of", "to", "by", "than", "nearly", "only", "minus")
@@ -80,6 +85,11 @@ class NumberWords:
 
     def before(self, index: int) -> str:
         return self[index - 1] if index > 0 and self.marks[index - 1] == "" else ""
+
+    def is_code(self, index: int) -> bool:
+        """Whether a code begins here: "room three oh five", "the extension is three oh six"."""
+        said = self.before(index) in ("is", "was") and self.before(index - 1) in ASSIGNED
+        return said or self.before(index) in CODE_CUES
 
     def below_hundred(self, i: int) -> tuple[int, int] | None:
         word = self[i]
@@ -157,7 +167,12 @@ class NumberWords:
         if whole is None or self.after(whole[1] - 1) != "point":
             return None
         decimals = self.run_of_digits(whole[1] + 1) if self.after(whole[1]) else None
-        return (f"{whole[0]}.{decimals[0]}", decimals[1]) if decimals else None
+        if decimals is None:
+            return None
+        text, end = f"{whole[0]}.{decimals[0]}", decimals[1]
+        while self.after(end - 1) == "point" and (more := self.run_of_digits(end + 1)):  # a version
+            text, end = f"{text}.{more[0]}", more[1]
+        return text, end
 
     def plain(self, i: int) -> tuple[str, int] | None:
         number = self.cardinal(i)
@@ -180,7 +195,7 @@ class NumberWords:
             return ORDINALS[self[i]], i + 1
         if self[i] in TENS and self.after(i) in ORDINAL_ONES:
             return TENS[self[i]] + ORDINAL_ONES[self.after(i)], i + 2
-        head = self.below_hundred(i)
+        head = (1, i) if self[i] == "hundred" and self.before(i) == "the" else self.below_hundred(i)
         if head and self.after(head[1] - 1) in ORDINAL_SCALES:
             return head[0] * ORDINAL_SCALES[self.after(head[1] - 1)], head[1] + 1
         for size, name in ((1000, "thousand"), (100, "hundred")):
@@ -203,6 +218,16 @@ class NumberWords:
                     return century * 100 + tail[0], tail[1]
         number = self.cardinal(i)
         return number if number and 1000 <= number[0] < 2100 and self[i] != "a" else None
+
+    def is_address(self, end: int) -> bool:
+        """Whether the number of a house ends here: "sixteen hundred pennsylvania avenue"."""
+        for place in range(end, end + 3):
+            word = self.after(place - 1)
+            if word in STREETS:
+                return place > end
+            if word in _NO_STREET:
+                return False
+        return False
 
     def amount_behind(self, i: int) -> bool:
         return self.after(i - 1) in ("percent", "percentage", "per", "cents", *CURRENCIES, *UNITS)
