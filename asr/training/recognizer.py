@@ -21,6 +21,7 @@ from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
 from asr.training.cache import AudioCache, as_floats, build_cache
 from asr.training.corpus import Dropped, Example, Mixture, Spoken
+from asr.training.denominator import PhoneBigram, rivals
 from asr.training.features import FrontEnd, log_mel
 from asr.training.from_model import start_from, start_subwords
 from asr.training.g2p import G2p, G2pShape, pronounce
@@ -44,13 +45,15 @@ class RecognizerRecipe:
     dictionary: str = ""  # pronunciations in CMUdict's format; without it there is no phone head
     g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
     subwords: int = 256
-    start: str = ""  # checkpoint or model directory to start from (`asr train --from`), with its subwords if they fit
+    start: str = ""  # checkpoint or model directory to start from (`asr train --from`)
+    keep_subwords: bool = True  # those of `start`, if they can spell all texts; else as many as `subwords` are learnt
     added_layers: int = 0  # streaming layers put on top of those of `start`; their gates begin almost closed
     noises: str = ""  # folders of sounds with a SOURCES.tsv
     rooms: str = ""
     cache: str = ""  # where decoded audio is kept; by default beside the run folder
     head_weights: tuple[float, float] = (0.6, 0.4)  # phones, spelling
     reading_weights: tuple[float, float] = (0.5, 0.5)  # first, second
+    discriminative: float = 0.0  # share of the phone loss in which whole transcripts compete (asr.training.denominator)
     front_end: FrontEnd = field(default_factory=FrontEnd)
     shape: Shape = field(default_factory=Shape)
     mixture: Mixture = field(default_factory=Mixture)
@@ -84,7 +87,8 @@ class Targets:
     """Token numbers of normalized text for every head."""
 
     def __init__(self, recipe: RecognizerRecipe, data: Path, texts: Sequence[str]) -> None:
-        self.subwords = start_subwords(recipe.start, texts) or learn_subwords(texts, recipe.subwords)
+        kept = start_subwords(recipe.start, texts) if recipe.keep_subwords else None
+        self.subwords = kept or learn_subwords(texts, recipe.subwords)
         self.heads: dict[str, tuple[str, ...]] = {}
         self._said: dict[str, Pronunciation] = {}
         if recipe.dictionary:
@@ -140,6 +144,12 @@ class RecognizerTask:
         self.targets = Targets(recipe, data, texts + [spoken.words for spoken in self._valid])
         self._train_targets = [self.targets(text) for text in texts]
         self._valid_targets = [self.targets(spoken.words) for spoken in self._valid]
+        self._phones: PhoneBigram | None = None
+        if recipe.discriminative:
+            if "phones" not in self.targets.heads:
+                raise AsrError(f"{recipe.name}: a discriminative loss needs phones; name a dictionary")
+            spoken = [targets["phones"] for targets in self._train_targets]
+            self._phones = PhoneBigram(spoken, len(self.targets.heads["phones"]))
         self._durations = [
             self._train_audio.length(s.utterance.audio) / recipe.front_end.sample_rate for s in self._train
         ]
@@ -272,8 +282,10 @@ class RecognizerTask:
                 ("second", second[head], self.recipe.reading_weights[1]),
             ):
                 value = ctc(log_probs, batch.lengths, rows)
-                total = total + weights[head] * weight * value
                 parts[f"{reading} {head}"] = float(value.detach()) / tokens
+                if self._phones and head == "phones":
+                    value = value + self.recipe.discriminative * rivals(log_probs, batch.lengths, rows, self._phones)
+                total = total + weights[head] * weight * value
         return Loss(total, count, parts)
 
     def carried(self) -> dict[str, Tensor]:
