@@ -17,7 +17,7 @@ from asr.beam import MATCH, MODEL, POSITION, RECORD, Beam, DecoderOptions, Searc
 from asr.confidence import Calibration, Evidence
 from asr.errors import AsrError, StreamError
 from asr.g2p import GraphemeToPhone, Pronouncer, spellings
-from asr.grammar import UNKNOWN, Grammar, grammar_entries, read_grammar
+from asr.grammar import UNKNOWN, Grammar, GrammarOptions, grammar_entries, read_grammar
 from asr.greedy import DecodedWord, Hypothesis
 from asr.history import History, SaidWord
 from asr.hotwords import Hotword, Matcher, read_hotwords
@@ -102,6 +102,7 @@ class Decoder:
         head: str = "phones",
         g2p: GraphemeToPhone | None = None,
         calibration: Calibration | None = None,
+        grammar: GrammarOptions | None = None,
     ) -> None:
         """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens."""
         self.tokens = tuple(tokens)
@@ -110,6 +111,7 @@ class Decoder:
         self.head = head
         self.options = options or DecoderOptions()
         self.calibration = calibration or Calibration()
+        self.grammar_options = grammar or GrammarOptions()
         self.lexicon = lexicon
         self._model = model
         self._g2p = g2p
@@ -121,9 +123,10 @@ class Decoder:
         """Whether a language model guides the search."""
         return self._model is not None
 
-    def with_options(self, options: DecoderOptions) -> Decoder:
+    def with_options(self, options: DecoderOptions, grammar: GrammarOptions | None = None) -> Decoder:
         """The same decoder with other weights and limits."""
-        return Decoder(self.tokens, self.lexicon, self._model, options, self.head, self._g2p, self.calibration)
+        grammar = grammar or self.grammar_options
+        return Decoder(self.tokens, self.lexicon, self._model, options, self.head, self._g2p, self.calibration, grammar)
 
     # Settings
 
@@ -180,8 +183,16 @@ class Decoder:
     def _search(self, settings: Settings) -> Search:
         options = self.options
         if settings.grammar:
+            special = self.grammar_options
+            options = replace(
+                options,
+                beam_score=special.beam_score,
+                token_score=special.token_score,
+                blank_skip=1.0,
+                blank_penalty=options.blank_penalty + special.blank_penalty,
+            )
             lexicon = Lexicon.build(settings.entries, self.tokens)
-            model: WordModel = Grammar(settings.grammar, lexicon)
+            model: WordModel = Grammar(settings.grammar, lexicon, special)
             numbers, extra = np.arange(len(lexicon), dtype=np.int64), np.zeros(len(lexicon))
             lm_weight = 1.0
         elif self.lexicon is None:
@@ -236,7 +247,7 @@ class Decoder:
 
         However the frames are cut into calls, the result is the same.
         """
-        options, search = self.options, state.search
+        search, options = state.search, state.search.options
         frames = np.maximum(log_probs, _LEAST, dtype=np.float64)
         clarity = frames.max(axis=1).tolist()
         sure = frames[:, 0] > np.log(options.blank_skip) if options.blank_skip < 1 else np.zeros(len(frames), bool)

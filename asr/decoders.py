@@ -11,6 +11,7 @@ from asr.confidence import Calibration
 from asr.decoder import Decoder
 from asr.errors import ModelError
 from asr.g2p import GraphemeToPhone
+from asr.grammar import GrammarOptions
 from asr.language_model import LanguageModel
 from asr.lexicon import Lexicon
 from asr.network import Network
@@ -52,6 +53,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
                 head,
                 g2p,
                 Calibration.of(calibration.get(reading, {})),
+                GrammarOptions.of(decoding.get("grammar", {})),
             )
             for reading, limits in (("first", narrow), ("second", {} if lexicon is not None else OPEN))
         )

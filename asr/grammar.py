@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,24 @@ from asr.text import normalize
 from asr.word_model import States
 
 UNKNOWN = "[unk]"  # in a grammar: any other speech
-_UNKNOWN_SOUND_SCORE = -1.8  # natural log, for each sound of unknown speech: what the grammar's words have to beat
-_PHRASE_SCORE = -2.0  # for each phrase; keeps noise from becoming a string of short commands
 _LARGEST = 50_000  # states
+
+
+@dataclass(frozen=True)
+class GrammarOptions:
+    """What is different where phrases are all that may be said; natural logarithms, in a model's configuration."""
+
+    nothing: float = -3.0  # for no phrase at all
+    next_phrase: float = -10.0  # for each after the first; keeps noise from becoming a string of short commands
+    unknown_sound: float = -1.8  # for each sound of unknown speech: what the grammar's words have to beat
+    blank_penalty: float = 1.7  # besides the reading's own: so little can be meant that faint sounds tell it
+    beam_score: float = 30.0
+    token_score: float = -20.0
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> GrammarOptions:
+        """From a model's configuration; what this version does not know is left out."""
+        return cls(**{field.name: float(config[field.name]) for field in fields(cls) if field.name in config})
 
 
 def read_grammar(grammar: str | Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +69,8 @@ class Grammar:
 
     start = 0
 
-    def __init__(self, phrases: Sequence[str], lexicon: Lexicon) -> None:
+    def __init__(self, phrases: Sequence[str], lexicon: Lexicon, options: GrammarOptions | None = None) -> None:
+        options = options or GrammarOptions()
         children: list[dict[int, int]] = [{}]
         complete = {0}
         for phrase in phrases:
@@ -67,7 +84,7 @@ class Grammar:
                 node = children[node][number]
             complete.add(node)
         unknown = lexicon.find(UNKNOWN)
-        opening = _PHRASE_SCORE - math.log(len(phrases))
+        choice = -math.log(len(phrases))
         # Subset construction: a word may go on with one phrase and begin another.
         indices = {frozenset([0]): 0}
         queue = [frozenset([0])]
@@ -84,8 +101,12 @@ class Grammar:
                 if after not in indices:
                     indices[after] = len(queue)
                     queue.append(after)
-                score = 0.0 if number in inside and nodes != {0} else opening
-                row[number] = (indices[after], score + (_UNKNOWN_SOUND_SCORE if number == unknown else 0.0))
+                score = options.unknown_sound if number == unknown else 0.0
+                if nodes == {0}:
+                    score += choice
+                elif number not in inside:
+                    score += choice + options.next_phrase
+                row[number] = (indices[after], score)
             rows.append(row)
             if len(queue) > _LARGEST:
                 raise AsrError("The grammar's phrases overlap in too many ways: give fewer or more distinct ones.")
@@ -96,6 +117,7 @@ class Grammar:
                 self._next[state, number] = target
                 self._scores[state, number] = score
         self._ends = np.array([0.0 if nodes & complete else -np.inf for nodes in queue])
+        self._ends[0] = options.nothing
 
     def score(self, states: States, words: NDArray[Any]) -> tuple[NDArray[Any], States]:
         return self._scores[states, words], self._next[states, words]

@@ -9,17 +9,17 @@ import pytest
 
 from asr.errors import AsrError
 from asr.g2p import Pronouncer
-from asr.grammar import UNKNOWN, Grammar, grammar_entries, read_grammar
+from asr.grammar import UNKNOWN, Grammar, GrammarOptions, grammar_entries, read_grammar
 from asr.lexicon import Lexicon
 
 TOKENS = ("<blank>", "A", "B", "C")
 KNOWN = Lexicon.build([("turn", (1,)), ("on", (2,)), ("off", (2, 1)), ("light", (3,))], TOKENS)
 
 
-def make(grammar: str) -> tuple[Grammar, Lexicon]:
+def make(grammar: str, options: GrammarOptions | None = None) -> tuple[Grammar, Lexicon]:
     phrases = read_grammar(grammar)
     lexicon = Lexicon.build(grammar_entries(phrases, Pronouncer(KNOWN), TOKENS), TOKENS)
-    return Grammar(phrases, lexicon), lexicon
+    return Grammar(phrases, lexicon, options), lexicon
 
 
 def score(grammar: Grammar, lexicon: Lexicon, words: list[str]) -> float:
@@ -41,11 +41,14 @@ def test_exactly_sequences_of_phrases_are_allowed() -> None:
             assert (score(grammar, lexicon, list(words)) > -np.inf) == (" ".join(words) in allowed), words
 
 
-def test_each_phrase_costs_something() -> None:
-    grammar, lexicon = make("on|turn on")
-    assert score(grammar, lexicon, ["on", "on"]) == pytest.approx(2 * score(grammar, lexicon, ["on"]))
-    assert score(grammar, lexicon, ["turn", "on"]) == pytest.approx(score(grammar, lexicon, ["on"]))
-    assert score(grammar, lexicon, ["on"]) < 0
+def test_phrases_after_the_first_cost_more_and_silence_has_its_price() -> None:
+    options = GrammarOptions(nothing=-3.0, next_phrase=-5.0)
+    grammar, lexicon = make("on|turn on", options)
+    one = score(grammar, lexicon, ["on"])
+    assert one == pytest.approx(-np.log(2))
+    assert score(grammar, lexicon, ["turn", "on"]) == pytest.approx(one)
+    assert score(grammar, lexicon, ["on", "turn", "on"]) == pytest.approx(2 * one - 5.0)
+    assert score(grammar, lexicon, []) == pytest.approx(-3.0)
 
 
 def test_unknown_speech_has_any_length() -> None:
