@@ -202,6 +202,19 @@ def test_a_directory_that_somebody_else_could_have_made_is_refused(runtime: Path
         socket_path()
 
 
+def test_who_says_quit_gets_the_answer_before_the_program_ends(runtime: Path) -> None:
+    script = (
+        "from asr.dictation.control import Server, socket_path\n"
+        "with Server(socket_path()) as server:\n"
+        "    print(flush=True)\n"
+        "    server.requests.get().answer({'text': 'a' * 2_000_000})\n"  # more than fits between two processes
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        assert len(str(send("quit", socket_path())["text"])) == 2_000_000
+        assert process.wait(10) == 0
+
+
 def test_a_socket_left_behind_by_a_killed_dictation_is_replaced(runtime: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(socket_path()))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -203,22 +203,31 @@ def test_in_a_terminal_the_tentative_words_are_redrawn_in_place(
     def screen() -> list[str]:
         return tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
+    def screen_with(holds: Callable[[str], bool], what: str) -> list[str]:
+        """The screen as it is when one of its lines is as it should be: a moment later it may be another."""
+        seen: list[str] = []
+
+        def look() -> bool:
+            seen[:] = screen()
+            return any(map(holds, seen))
+
+        wait_for(look, what=what)
+        return seen
+
     python = f"'{sys.executable}' -c 'from asr.cli import main; main()'"
     environment = [f"-e{name}={os.environ[name]}" for name in ("PULSE_SERVER", "PYTHONPATH") if name in os.environ]
-    tmux("-f", "/dev/null", "new-session", "-d", "-x", "60", "-y", "20", *environment, "sh")
+    tmux("-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "20", *environment, "sh")
     try:
         tmux("send-keys", f"PS1='$ '; clear; {python} listen --model '{model}'", "Enter")
         wait_for(lambda: any("Listening to" in line for line in screen()), what="listening in the terminal")
         say(loopback, tmp_path, "one two three").wait()
         wait_for(lambda: "one two three" in screen(), what="the first sentence")
         player = say(loopback, tmp_path, " ".join(WORDS * 2), tail=1.2)
-        wait_for(lambda: any("eight nine" in line for line in screen()), what="tentative words")
-        tentative = [line for line in screen() if line.startswith("one two three four")]
-        assert len(tentative) == 1  # redrawn, not repeated
-        assert sum("|" in line for line in screen()) == 1  # one meter
+        wide = screen_with(lambda line: "eight nine" in line, "tentative words")
+        assert sum(line.startswith("one two three four") for line in wide) == 1  # redrawn, not repeated
+        assert sum("|" in line for line in wide) == 1  # one meter
         tmux("resize-window", "-x", "36", "-y", "20")
-        wait_for(lambda: any(line.startswith("…") for line in screen()), what="a line cut to the width")
-        narrow = screen()
+        narrow = screen_with(lambda line: line.startswith("…"), "a line cut to the width")
         assert all(len(line) <= 36 for line in narrow)
         assert sum("|" in line for line in narrow) == 1
         assert "one two three" in narrow  # nothing above was erased

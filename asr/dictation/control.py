@@ -25,6 +25,8 @@ from asr.errors import AsrError
 
 COMMANDS = ("begin", "end", "suspend", "resume", "cancel", "toggle", "status", "quit")
 ANSWER_SECONDS = 30.0  # for the daemon to do what it was told
+CALLER_SECONDS = 1.0  # for a caller to say what it wants, and to take the answer
+CLOSE_SECONDS = 3.0  # for the last answer, before the program ends
 LONGEST_REQUEST = 64  # bytes
 
 Answer = dict[str, object]
@@ -75,6 +77,7 @@ class Server:
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(target=self._serve, name="dictation-control", daemon=True)
 
     def __enter__(self) -> Self:
         if _answers(self.path):
@@ -89,7 +92,7 @@ class Server:
             raise ControlError(f"{self.path} cannot be made ({error.strerror}).") from error
         finally:
             os.umask(mask)
-        threading.Thread(target=self._serve, name="dictation-control", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -99,6 +102,7 @@ class Server:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self.path.unlink(missing_ok=True)
+        self._thread.join(CLOSE_SECONDS)  # whoever said `quit` waits for the answer
 
     def _serve(self) -> None:
         while True:
@@ -107,7 +111,7 @@ class Server:
             except OSError:
                 return
             with caller, contextlib.suppress(OSError):
-                caller.settimeout(1.0)  # nobody may keep the others waiting
+                caller.settimeout(CALLER_SECONDS)  # nobody may keep the others waiting
                 answer = self._take(caller)
                 caller.sendall(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
 
