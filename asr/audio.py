@@ -1,33 +1,24 @@
 """Sound from files, pipes and raw samples, as blocks of float32; mono and 16 kHz where the network wants it.
 
-soundfile reads wav, flac, ogg, opus and mp3; whatever it does not know goes through an `ffmpeg` program if there is
-one. This is the only module that knows soundfile, soxr and ffmpeg.
+`asr.sources` reads them. This is the only module that knows soxr, and that writes with soundfile.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
-import struct
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import AudioError
+from asr.sources import Raw, Source, open_sound
 
 Samples = NDArray[np.float32]
 
 SAMPLE_RATE = 16000  # Hz, what the network hears
-SOUNDFILE_ENDINGS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"))
-FFMPEG_ENDINGS = frozenset(
-    (".m4a", ".m4b", ".aac", ".webm", ".mp4", ".mkv", ".mka", ".mov", ".avi", ".wma", ".wmv", ".amr", ".3gp", ".ac3")
-)
-AUDIO_ENDINGS = SOUNDFILE_ENDINGS | FFMPEG_ENDINGS
 LOUDEST = 32.0  # a float sample beyond this was not scaled to [-1, 1]; up to it, what is over 1 is clipped
 
 
@@ -134,122 +125,7 @@ class Resampler:
         return out[self._margin[1] : self._margin[1] + self._chunk[1]]
 
 
-# Sources
-
-
-class Source(Protocol):
-    """Open sound: its rate, its number of channels and its blocks, in order, once."""
-
-    rate: int
-    channels: int
-    seconds: float | None  # None: not known before the end
-
-    def read(self, frames: int) -> Samples:
-        """The next frames as [n, channels], fewer at the end, none after it."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class _SoundFile:
-    _piece = 4096  # frames read at once: what is lost where a file breaks off
-
-    def __init__(self, file: str | IO[bytes], name: str) -> None:
-        import soundfile
-
-        self._file = soundfile.SoundFile(file)
-        self._name = name
-        self._errors = soundfile.SoundFileError
-        self._damage: AudioError | None = None
-        self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
-        known = 0 < self._file.frames < 1 << 48  # a pipe's header may hold anything
-        self.seconds = self._file.frames / self.rate if known else None
-
-    def read(self, frames: int) -> Samples:
-        if self._damage:
-            raise self._damage
-        parts: list[Samples] = []
-        try:
-            while frames > 0 and len(part := self._file.read(min(frames, self._piece), "float32", always_2d=True)):
-                parts.append(part)
-                frames -= len(part)
-        except self._errors as error:
-            reason = str(error).removeprefix("Error : ").rstrip(".")
-            self._damage = AudioError(f"{self._name} is damaged ({reason}): save or convert it again.")
-            if not parts:  # else what could still be read comes first
-                raise self._damage from error
-        return np.concatenate(parts) if parts else np.zeros((0, self.channels), np.float32)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Raw:
-    """Signed 16-bit little-endian samples without a header."""
-
-    def __init__(self, file: IO[bytes], rate: int, channels: int) -> None:
-        self._file = file
-        self.rate, self.channels = rate, channels
-        self.seconds: float | None = None
-
-    def read(self, frames: int) -> Samples:
-        data = _read_exactly(self._file, frames * self.channels * 2)
-        whole = len(data) // (2 * self.channels) * self.channels
-        return as_float(np.frombuffer(data, "<i2", whole).astype(np.int16).reshape(-1, self.channels))
-
-    def close(self) -> None:
-        pass  # whoever opened it closes it
-
-
-class _Ffmpeg:
-    """What the ffmpeg program decodes, through a pipe, with the rate and channels of the file."""
-
-    def __init__(self, program: str, path: Path) -> None:
-        # Sun's .au: a header that is easy to read, unlike WAV's in a pipe. Local files only: a playlist may not
-        # reach for the network.
-        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]
-        command += ["-vn", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  closed with the source
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._messages)
-        self._path = path
-        assert self._process.stdout is not None
-        self._pipe = self._process.stdout
-        header = _read_exactly(self._pipe, 24)
-        if len(header) < 24:
-            message = self._message()
-            self.close()
-            raise AudioError(f"{path} is not sound that can be read: ffmpeg says {message!r}.")
-        _, offset, _, _, self.rate, self.channels = struct.unpack(">6I", header)
-        _read_exactly(self._pipe, offset - 24)
-        self.seconds: float | None = None
-
-    def read(self, frames: int) -> Samples:
-        data = _read_exactly(self._pipe, frames * self.channels * 4)
-        if not data and self._process.wait() != 0:
-            raise AudioError(f"{self._path} is damaged: ffmpeg says {self._message()!r}.")
-        whole = len(data) // (4 * self.channels) * self.channels
-        return np.frombuffer(data, ">f4", whole).astype(np.float32).reshape(-1, self.channels)
-
-    def close(self) -> None:
-        self._pipe.close()
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        self._messages.close()
-
-    def _message(self) -> str:
-        self._process.wait()
-        self._messages.seek(0)
-        lines = self._messages.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].rpartition("file:")[2] if lines else "nothing"
-
-
-def _read_exactly(file: IO[bytes], size: int) -> bytes:
-    parts, left = [], size
-    while left > 0 and (part := file.read(left)):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+# Recordings
 
 
 class Audio:
@@ -269,13 +145,17 @@ class Audio:
         raw_channels: int = 1,
     ) -> None:
         self.name = name or (str(source) if isinstance(source, str | Path) else "the input")
-        self._spool: IO[bytes] | None = None
-        if isinstance(source, str | Path):
-            self._source = self._open_path(Path(source), raw_rate, raw_channels)
-        elif raw_rate is not None:
-            self._source = _Raw(source, raw_rate, raw_channels)
-        else:
-            self._source = self._open_pipe(source)
+        path = Path(source) if isinstance(source, str | Path) else None
+        file = _open_file(path) if path is not None else source
+        assert not isinstance(file, str | Path)
+        self._opened = None if path is None else file  # whoever opened a file closes it
+        try:
+            self._source: Source = (
+                open_sound(file, self.name, path) if raw_rate is None else Raw(file, raw_rate, raw_channels)
+            )
+        except BaseException:
+            self.close()
+            raise
         self.rate, self.channels, self.seconds = self._source.rate, self._source.channels, self._source.seconds
         self._frames = 0
 
@@ -296,9 +176,10 @@ class Audio:
         return self._frames / self.rate
 
     def close(self) -> None:
-        self._source.close()
-        if self._spool is not None:
-            self._spool.close()
+        if hasattr(self, "_source"):
+            self._source.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def __enter__(self) -> Audio:
         return self
@@ -306,49 +187,16 @@ class Audio:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open_path(self, path: Path, raw_rate: int | None, raw_channels: int) -> Source:
-        if path.is_dir():
-            raise AudioError(f"{path} is a folder, not a recording.")
-        if not path.exists():
-            raise AudioError(f"There is no file {path}.")
-        try:
-            size = path.stat().st_size if path.is_file() else 1
-            if raw_rate is not None:
-                self._spool = path.open("rb")
-                return _Raw(self._spool, raw_rate, raw_channels)
-        except OSError as error:
-            raise AudioError(f"{path} cannot be opened: {error.strerror}.") from error
-        if size == 0:
-            raise AudioError(f"{path} is empty (0 bytes).")
-        return _open(path, self.name)
 
-    def _open_pipe(self, pipe: IO[bytes]) -> Source:
-        self._spool = tempfile.NamedTemporaryFile(prefix="asr-", suffix=".audio")  # noqa: SIM115  closed with the source
-        shutil.copyfileobj(pipe, self._spool)  # decoders must seek, a pipe cannot
-        self._spool.flush()
-        if self._spool.tell() == 0:
-            raise AudioError(f"{self.name} is empty (0 bytes).")
-        return _open(Path(self._spool.name), self.name)
-
-
-def _open(path: Path, name: str) -> Source:
-    import soundfile
-
+def _open_file(path: Path) -> IO[bytes]:
     try:
-        return _SoundFile(str(path), name)
-    except TypeError as error:  # soundfile's word for a file of raw samples
-        raise AudioError(f"{name} holds raw samples: say their rate with --raw-rate.") from error
-    except soundfile.SoundFileError as error:
-        program = shutil.which("ffmpeg")
-        if program:
-            return _Ffmpeg(program, path)
-        if path.suffix.lower() in FFMPEG_ENDINGS:
-            what = f"{name} needs the ffmpeg program to be decoded"
-            raise AudioError(
-                f"{what}: install it (apt install ffmpeg, brew install ffmpeg) or convert to wav."
-            ) from error
-        what = f"{name} is not sound in a format that is known here (wav, flac, ogg, opus, mp3)"
-        raise AudioError(f"{what}; other formats need the ffmpeg program, which is not installed.") from error
+        return path.open("rb")
+    except IsADirectoryError:
+        raise AudioError(f"{path} is a folder, not a recording.") from None
+    except FileNotFoundError:
+        raise AudioError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise AudioError(f"{path} cannot be opened: {error.strerror}.") from error
 
 
 def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = None) -> Samples:

@@ -14,11 +14,12 @@ from typing import Literal
 
 import click
 
-from asr.audio import AUDIO_ENDINGS, Audio
+from asr.audio import Audio
 from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
 from asr.recognizer import Recognizer, StreamOptions, make_transcript
 from asr.results import Segment, Transcript
+from asr.sources import AUDIO_ENDINGS
 from asr.writers import WRITERS, to_txt, write_file
 
 STDIN = Path("-")
