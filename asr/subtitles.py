@@ -144,10 +144,10 @@ def _break_cost(unit: _Unit, following: _Unit | None) -> float:
         return 0.0
     if unit.text[-1] in ",;:":
         return 0.3
+    if unit.text.lower() in _LEANING and unit.pause < 1.0:
+        return 5.0  # worse than a cue more
     if unit.pause > 0.5:
         return 0.4
-    if unit.text.lower() in _LEANING:
-        return 3.0
     return 0.7 if following.text.lower() in _OPENING else 1.0
 
 

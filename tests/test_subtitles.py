@@ -64,6 +64,13 @@ def test_breaks_at_clauses() -> None:
     ]  # fmt: skip
 
 
+def test_rather_a_cue_more_than_a_line_that_ends_in_mid_phrase() -> None:
+    assert broken_rules(cues([said("Might have indicated that he was to the great American statesmen.", 3.4)])) == []
+    hesitant = [Word(word, i, i + 0.3, 1.0, word) for i, word in enumerate("Then they came to the old".split())]
+    hesitant += [Word(word, 6.8 + i, 7.1 + i, 1.0, word) for i, word in enumerate("house of stone again.".split())]
+    assert broken_rules(cues([segment_of(hesitant)])) == []
+
+
 def test_short_speech_stays_a_second_and_long_enough_to_read() -> None:
     assert cues([said("Yes.", 0.3)]) == [Cue(0.0, 1.0, "Yes.")]
     hurried = cues([said("Nobody could have said it faster than he did.", 1.2)])
