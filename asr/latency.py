@@ -2,7 +2,9 @@
 
 The end of a word is where forced alignment puts it in the recording; the recording is found in what was captured, and
 PortAudio says when each block was captured. So the figures hold everything from the microphone on: blocks, queue,
-steps, look-ahead, the network's own hesitation and the decoder's.
+steps, look-ahead, the network's own hesitation and the decoder's. A word appears when it, or another one in its place
+that is corrected later, is to be seen for the first time; how many of the shown words were others is counted in the
+same run. Which of them is right is decided by the final text; words that are not in the known text are not timed.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from asr.loopback import Loopback
 from asr.microphone import Microphone, Notice, to_mono
 from asr.portaudio import Block, refresh
 from asr.recognizer import Recognizer
+from asr.results import Word
 from asr.stream import Stream
 
 RATE = 16000
@@ -44,8 +47,8 @@ class LatencyOptions:
 class Latency:
     """Seconds, a value for each word or sentence."""
 
-    first_shown: list[float] = field(default_factory=list)  # from the end of the word
-    first_tentative: list[float] = field(default_factory=list)  # the same, of words shown before they were final
+    first_shown: list[float] = field(default_factory=list)  # from the end of the word: something stands in its place
+    first_right: list[float] = field(default_factory=list)  # the word itself
     settled: list[float] = field(default_factory=list)  # to its last change, or that of one before it
     final: list[float] = field(default_factory=list)  # to its final form
     sentence: list[float] = field(default_factory=list)  # from the end of the last word to the final text
@@ -53,13 +56,14 @@ class Latency:
     shown_words: int = 0
     changed_words: int = 0
     processor_share: float = 0.0  # of one core while listening
+    texts: list[str] = field(default_factory=list)  # final, as spoken, of each recording
     notices: list[str] = field(default_factory=list)
 
     def report(self) -> str:
         """A table of p50 and p95."""
         rows = [
             ("end of word to first appearance", self.first_shown),
-            ("  of words that were right early", self.first_tentative),
+            ("end of word to its right form", self.first_right),
             ("end of word to last change", self.settled),
             ("end of word to final form", self.final),
             ("end of last word to final text", self.sentence),
@@ -102,6 +106,7 @@ def measure(
             latency.processor_share = (_processor_seconds() - used) / (time.monotonic() - began)
             latency.endpoint = microphone.endpoint_to_final
     for (path, text), one in zip(recordings, heard, strict=True):
+        latency.texts.append(" ".join(word.text for word in one.words))
         try:
             ends = _word_ends(recognizer.network.directory, path, text, one)
         except AsrError as error:  # a word whose sound nobody knows, say
@@ -116,7 +121,7 @@ class _Shown:
     """The words to be seen at one moment."""
 
     at: float  # time.monotonic()
-    words: tuple[str, ...]
+    words: tuple[Word, ...]
     finals: int  # how many of them are final
 
 
@@ -124,7 +129,7 @@ class _Shown:
 class _Heard:
     """One recording as it went through."""
 
-    words: tuple[str, ...] = ()  # in the end
+    words: tuple[Word, ...] = ()  # in the end
     segment_ends: list[int] = field(default_factory=list)  # number of words up to the end of each segment
     shown: list[_Shown] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
@@ -164,7 +169,7 @@ def _play_all(
     updates = listen(stream, microphone, ListenOptions(), stop)
     for recording in recordings:
         player = loopback.play(recording)
-        heard, finals, silent_since = _Heard(), [], 0.0
+        heard, finals, silent_since = _Heard(), list[Word](), 0.0
         microphone.blocks = heard.blocks
         for event in updates:
             if isinstance(event, Notice):
@@ -172,9 +177,9 @@ def _play_all(
             if not isinstance(event, Update):
                 continue
             for segment in event.finals:
-                finals += [word.text for word in segment.words]
+                finals += segment.words
                 heard.segment_ends.append(len(finals))
-            partial = [word.text for word in event.partial.words] if event.partial else []
+            partial = event.partial.words if event.partial else ()
             heard.shown.append(_Shown(event.at, (*finals, *partial), len(finals)))
             if player.poll() is None:
                 silent_since = event.at
@@ -193,12 +198,12 @@ def _word_ends(model: Path, recording: Path, text: str | None, heard: _Heard) ->
         return {}
     with tempfile.TemporaryDirectory(prefix="asr-latency-") as folder:
         file = Path(folder) / "text.txt"
-        file.write_text(" ".join(heard.words) if text is None else text, encoding="utf-8")
+        file.write_text(" ".join(_texts(heard.words)) if text is None else text, encoding="utf-8")
         aligned = align_file(model, recording, file)
     said = [(aligned.text[index].spoken, word.end) for index, word in aligned.words]
     clock = _Clock(heard.blocks, read_audio(recording, RATE))
-    same = difflib.SequenceMatcher(None, [word for word, _ in said], heard.words, autojunk=False).get_matching_blocks()
-    return {b + i: clock.at(said[a + i][1]) for a, b, size in same for i in range(size)}
+    same = _same([word for word, _ in said], _texts(heard.words))
+    return {place: clock.at(said[index][1]) for place, index in same.items()}
 
 
 class _Clock:
@@ -221,34 +226,48 @@ class _Clock:
 
 
 def _add(latency: Latency, heard: _Heard, ends: dict[int, float]) -> None:
-    final = heard.words
+    final = _texts(heard.words)
     first: dict[int, float] = {}
+    right: dict[int, float] = {}
     changed_at = dict.fromkeys(range(len(final)), 0.0)  # the first moment after its last change
     became_final: dict[int, float] = {}
-    before: tuple[str, ...] = ()
+    before: list[str] = []
     for shown in heard.shown:
-        same = difflib.SequenceMatcher(None, final, shown.words, autojunk=False).get_matching_blocks()
-        there = {b + i: a + i for a, b, size in same for i in range(size)}  # place in `shown`: place in `final`
+        words = _texts(shown.words)
+        there = _same(final, words)
         for place in there.values():
-            first.setdefault(place, shown.at)
-        new = [i for i, word in enumerate(shown.words) if before[i : i + 1] != (word,)]
+            right.setdefault(place, shown.at)
+        for place, word in enumerate(heard.words):
+            if place in right or any(one.start < word.end and word.start < one.end for one in shown.words):
+                first.setdefault(place, shown.at)
+        known = _same(before, words)
+        new = [i for i in range(len(words)) if i not in known]
         latency.shown_words += len(new)
         latency.changed_words += sum(i not in there for i in new)
         for place in range(len(final)):
-            if shown.words[: place + 1] != final[: place + 1]:
+            if words[: place + 1] != final[: place + 1]:
                 changed_at[place] = float("inf")
             elif changed_at[place] in (0.0, float("inf")):
                 changed_at[place] = shown.at
         for place in range(shown.finals):
             became_final.setdefault(place, shown.at)
-        before = shown.words
+        before = words
     for place, end in ends.items():
         latency.first_shown.append(first[place] - end)
-        if first[place] < became_final[place]:
-            latency.first_tentative.append(first[place] - end)
+        latency.first_right.append(right[place] - end)
         latency.settled.append(changed_at[place] - end)
         latency.final.append(became_final[place] - end)
     latency.sentence += [became_final[n - 1] - ends[n - 1] for n in heard.segment_ends if n - 1 in ends]
+
+
+def _texts(words: Sequence[Word]) -> list[str]:
+    return [word.text for word in words]
+
+
+def _same(one: list[str], other: list[str]) -> dict[int, int]:
+    """Words that both have in the same order: place in `other` -> place in `one`."""
+    blocks = difflib.SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+    return {b + i: a + i for a, b, size in blocks for i in range(size)}
 
 
 def _processor_seconds() -> float:

@@ -56,6 +56,7 @@ def test_the_command_line_measures_too(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("one two")
     printed = tool("latency.py", recording, "--model", model, "--json", tmp_path / "values.json")
     assert "1 recordings, endpoint normal" in printed and "shown words that later changed       0.0% of 2" in printed
+    assert "word errors, live and from a file    0.0%   0.0% of 2" in printed
     assert len(json.loads((tmp_path / "values.json").read_text())["first_shown"]) == 2
     call = [sys.executable, "-c", "from asr.cli import main; main()", "listen", "--model", str(model)]
     listened = subprocess.run([*call, "--latency", str(recording)], capture_output=True, text=True, cwd=ROOT)

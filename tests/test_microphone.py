@@ -87,16 +87,19 @@ def test_what_is_played_is_heard_sample_by_sample(loopback: Loopback, tmp_path: 
     recording = write_wav(tmp_path / "chirp.wav", chirp, rate)
     with Microphone(rate=rate) as microphone:
         assert (microphone.rate, microphone.channels) == (rate, 1)
-        blocks, _ = hear(microphone, 0.2)
-        player = loopback.play(recording)
-        heard, notices = hear(microphone, 2.0)
-        assert player.wait() == 0 and not notices
-    samples = np.concatenate([to_mono(block.samples) for block in (*blocks, *heard)]).astype(np.float64) / 32768
-    assert len(samples) >= 2.2 * rate
-    lags = np.fft.irfft(np.fft.rfft(samples, 1 << 18) * np.conj(np.fft.rfft(chirp, 1 << 18)))
-    start = int(lags.argmax())
-    error = samples[start : start + rate] - chirp
-    assert np.sqrt(np.mean(error**2)) < 0.01  # the server resamples to the sink's rate and back
+        for _ in range(3):  # on a busy machine the sound server itself may stumble
+            blocks, _ = hear(microphone, 0.2)
+            player = loopback.play(recording)
+            heard, notices = hear(microphone, 2.0)
+            assert player.wait() == 0 and not notices
+            samples = np.concatenate([to_mono(block.samples) for block in (*blocks, *heard)]).astype(np.float64) / 32768
+            lags = np.fft.irfft(np.fft.rfft(samples, 1 << 18) * np.conj(np.fft.rfft(chirp, 1 << 18)))
+            start = int(lags.argmax())
+            error = float(np.sqrt(np.mean((samples[start : start + rate] - chirp[: len(samples) - start]) ** 2)))
+            if len(samples) >= 2.2 * rate and error < 0.01:  # the server resamples to the sink's rate and back
+                break
+        else:
+            pytest.fail(f"the chirp came out otherwise, three times: error {error:.3f} in {len(samples)} samples")
     assert all(0 <= block.received - block.captured < 0.5 for block in heard)
 
 
@@ -236,14 +239,15 @@ def test_the_list_marks_the_default(loopback: Loopback) -> None:
 @hears
 def test_the_doctor_reports_what_was_granted_and_what_it_recognized(loopback: Loopback, tmp_path: Path) -> None:
     model = make_tone_model(tmp_path / "model", ["one", "two"])
-    recording = write_wav(tmp_path / "said.wav", speak("one two " * 8, ["one", "two"], 48000), 48000)
+    recording = write_wav(tmp_path / "said.wav", speak("one two " * 40, ["one", "two"], 48000), 48000)
     playing = loopback.play(recording)
     done = asr("test", "--model", str(model), "--seconds", "3")
     assert re.search(r"Granted +44100 Hz, 1 channel\(s\), latency \d+ ms", done.stdout), done.stderr
     assert re.search(r"Recognized +.*one two one two", done.stdout)
     assert re.search(r"Bandwidth .*\n +-> This is telephone quality", done.stdout)  # tones are no wide voice
     assert done.returncode == 1  # something is wrong
-    playing.wait(60)  # what follows is silence
+    playing.terminate()  # what follows is silence
+    playing.wait()
     silent = asr("test", "--model", str(model), "--seconds", "1")
     assert re.search(r"Level +digital silence\n +-> .*unmute", silent.stdout)
     assert re.search(r"Recognized +nothing", silent.stdout)

@@ -17,11 +17,16 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
+from asr.audio import read_audio
 from asr.datasets.manifest import read_manifest
 from asr.errors import AsrError
-from asr.latency import LatencyOptions, measure
+from asr.evaluate.scores import score_words
+from asr.latency import RATE, LatencyOptions, measure
 from asr.portaudio import quiet_native_errors
 from asr.recognizer import Recognizer
+from asr.text import normalize
 
 
 def recordings_of(paths: list[Path], number: int | None, seed: int) -> list[tuple[Path, str | None]]:
@@ -34,6 +39,19 @@ def recordings_of(paths: list[Path], number: int | None, seed: int) -> list[tupl
             text = path.with_suffix(".txt")
             found.append((path, text.read_text(encoding="utf-8") if text.exists() else None))
     return random.Random(seed).sample(found, min(number, len(found))) if number else found
+
+
+def accuracy(recognizer: Recognizer, recordings: list[tuple[Path, str | None]], heard: list[str], endpoint: str) -> str:
+    """Word errors of what was heard, and of the same recordings as one file (with the pauses) by `asr transcribe`."""
+    pause = np.zeros(round(LatencyOptions().pause_seconds * RATE), np.float32)
+    joined = np.concatenate([part for path, _ in recordings for part in (read_audio(path, RATE), pause)])
+    words = [word.text for word in recognizer.transcribe(joined, rate=RATE, endpoint=endpoint).words]
+    if any(text is None for _, text in recordings):
+        score = score_words(" ".join(words), " ".join(heard))
+        return f"words that differ from the file's    {score.rate:6.1%} of {score.length}"
+    said = " ".join(normalize(text or "") for _, text in recordings)
+    live, file = score_words(said, " ".join(heard)), score_words(said, " ".join(words))
+    return f"word errors, live and from a file  {live.rate:6.1%} {file.rate:6.1%} of {live.length}"
 
 
 def main() -> None:
@@ -57,6 +75,7 @@ def main() -> None:
         f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     print(latency.report())
+    print(accuracy(recognizer, recordings, latency.texts, arguments.endpoint))
     if arguments.json:
         arguments.json.write_text(json.dumps(asdict(latency)), encoding="utf-8")
 
