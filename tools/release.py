@@ -1,6 +1,6 @@
 """Everything that belongs to a model, made again after a new one was exported: one command.
 
-    python tools/release.py --data data --run runs/english-small    # all steps, in order; some 20 minutes
+    python tools/release.py --data data --run runs/english-small-seed --run runs/english-small    # all, in order
     python tools/release.py --data data evaluate render             # these alone
     python tools/release.py render sums                             # the documents from the figures that were kept
 
@@ -40,6 +40,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "asr" / "models" / "english-small"
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 STREAM_MINUTES = 30
+COMMANDS = (  # that train the networks
+    "asr train recipes/english_small_seed.py --data data",
+    "asr train recipes/english_small.py --data data --from runs/english-small-seed/best.pt",
+)
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
     "librispeech test-other": "LibriSpeech, test-other part",
@@ -56,7 +60,7 @@ class Release:
 
     model: Path
     data: Path | None
-    run_folder: Path | None  # of the training
+    run_folders: tuple[Path, ...]  # of the trainings that led to it, in their order
     documents: tuple[Path, ...]
 
     @property
@@ -168,16 +172,19 @@ def readable(release: Release) -> None:
 
 
 def history(release: Release) -> None:
-    """How the networks were trained, from the log of the run; kept as it was where no run is named."""
-    if release.run_folder is not None:
-        epochs = [json.loads(line) for line in (release.run_folder / "log.jsonl").read_text().splitlines()]
+    """How the networks were trained, from the logs of the runs; kept as it was where no run is named."""
+    if release.run_folders:
+        logs = [(folder / "log.jsonl").read_text(encoding="utf-8").splitlines() for folder in release.run_folders]
+        epochs = [json.loads(line) for log in logs for line in log]
+        last = [json.loads(log[-1]) for log in logs]
         release.keep(
             training={
-                "command": "asr train recipes/english_small.py --data data",
+                "commands": "<br>".join(f"`{command}`" for command in COMMANDS),
                 "parameters": f"{read_config(release.model)['training']['parameters']:,}",
-                "epochs; steps": f"{epochs[-1]['epoch']}; {epochs[-1]['step']:,}",
+                "epochs": " + ".join(str(epoch["epoch"]) for epoch in last),
+                "steps": " + ".join(f"{epoch['step']:,}" for epoch in last),
                 "time": f"{sum(epoch['seconds'] for epoch in epochs) / 3600:.1f} hours",
-                "hardware": f"{os.cpu_count()} cores of {machine()['processor']}, no GPU",
+                "hardware": f"one of {os.cpu_count()} cores of {machine()['processor']}, no GPU",
                 "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
             }
         )
@@ -401,14 +408,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds manifests/valid.jsonl")
-    parser.add_argument("--run", type=Path, metavar="DIR", help="the run folder of the training, for the card")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a run folder of the training, for the card",
+    )
     parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="default: asr/models/english-small")
     options = parser.parse_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     model = options.model.absolute()
     documents = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md")), model / "card.md")
-    release = Release(model, options.data and options.data.absolute(), options.run, documents)
+    release = Release(model, options.data and options.data.absolute(), tuple(options.run), documents)
     for name in options.steps or STEPS:
         print(f"== {name}", flush=True)
         STEPS[name](release)

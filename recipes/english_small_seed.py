@@ -1,0 +1,32 @@
+"""The network that english_small.py starts from: three streaming layers, trained from nothing."""
+
+from asr.training.augment import Augmentation
+from asr.training.corpus import Mixture
+from asr.training.loop import Options
+from asr.training.model import Shape
+from asr.training.recognizer import RecognizerRecipe
+
+recipe = RecognizerRecipe(
+    name="english-small-seed",
+    train=(("manifests/train.jsonl", 1.0), ("manifests/labelled.jsonl", 0.2)),
+    valid=("manifests/valid.jsonl",),
+    dictionary="lists/cmudict.dict",
+    g2p="runs/g2p/best.pt",
+    subwords=256,
+    noises="noise",
+    rooms="rir",
+    reading_weights=(0.65, 0.35),
+    shape=Shape(streaming_layers=3, streaming_width=384, second_layers=1, second_width=384, dropout=0.05),
+    mixture=Mixture(batch_seconds=200),
+    augmentation=Augmentation(
+        room=0.1,
+        noise=0.2,
+        gain=0.5,
+        gain_decibels=(-20.0, 10.0),
+        telephone=0.03,
+        frequency_width=12,
+        time_masks_per_second=0.12,
+        time_width=0.3,
+    ),
+    training=Options(epochs=8, learning_rate=2e-3, warmup_steps=150, hold=0.4, weight_decay=0.01),
+)
