@@ -38,6 +38,7 @@ class DecoderOptions:
     prior_weight: float = 0.0  # how much of `log_priors` is taken from the log-probs of each frame
     log_priors: tuple[float, ...] = ()  # of the tokens in speech, 0 for the blank and on average for the others
     partial_agreement: float = 0.6  # share of the hypotheses' mass that a word needs to be shown before it is final
+    partial_stay: float = 0.3  # the same for a word that is shown already: what comes and goes is hard to read
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     maximum: bool = False  # the best alignment instead of the sum over alignments

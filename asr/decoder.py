@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from asr.lexicon import Lexicon, Pronunciation
 from asr.network import WORD_START
 from asr.word_model import UNKNOWN_WORD, NoWordModel, PrefixModel, Vocabulary, WordModel
 
-_SEARCHES = 8  # searches kept for other streams with the same hotwords, grammar and words
+_KEPT = 8  # sets of hotwords, grammar and words whose sounds and search are kept for the next segment or stream
 _RECORDS = 20_000  # of a history before what is not needed is forgotten
 _LATTICE_FRAMES = 750  # how long a history keeps alternatives for certain
 _LEAST = -100.0  # log-probs below are taken for this
@@ -69,10 +69,12 @@ class DecoderState:
     offset: float = 0.0  # of all scores, natural log
     aged: bool = True  # no hypothesis ends in a token: a surely blank frame changes nothing
     clarity: list[float] = field(default_factory=list)  # log-prob of the likeliest token of each frame
+    shown: list[int] = field(default_factory=list)  # the words of the last `Decoder.partial`, as the lexicon's numbers
 
     def copy(self) -> DecoderState:
         """An independent state, to look ahead with."""
-        return replace(self, beam=copy.copy(self.beam), history=self.history.copy(), clarity=list(self.clarity))
+        lists = {"clarity": list(self.clarity), "shown": list(self.shown)}
+        return replace(self, beam=copy.copy(self.beam), history=self.history.copy(), **lists)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The state as plain arrays for `Decoder.restore`."""
@@ -81,6 +83,7 @@ class DecoderState:
             "counts": np.array([self.frames, self.aged], np.int64),
             "offset": np.array([self.offset]),
             "clarity": np.array(self.clarity, np.float64),
+            "shown": np.array(self.shown, np.int64),
             "states": self.beam.states,
             "mass": self.beam.mass,
             **self.history.to_arrays(),
@@ -115,7 +118,8 @@ class Decoder:
         self.lexicon = lexicon
         self._model = model
         self._g2p = g2p
-        self._searches: OrderedDict[Settings, Search] = OrderedDict()
+        self._settings = lru_cache(_KEPT)(self._read_settings)
+        self._kept_search = lru_cache(_KEPT)(self._search)
         self._plain = self._search(Settings())
 
     @property
@@ -140,7 +144,13 @@ class Decoder:
 
         Raises `AsrError` for what cannot be understood or pronounced.
         """
-        expected = read_hotwords(hotwords or {})
+        allowed = grammar if grammar is None or isinstance(grammar, str) else tuple(grammar)
+        return self._settings(tuple((hotwords or {}).items()), allowed, tuple(words))
+
+    def _read_settings(
+        self, hotwords: tuple[tuple[str, float], ...], grammar: str | tuple[str, ...] | None, words: tuple[str, ...]
+    ) -> Settings:
+        expected = read_hotwords(dict(hotwords))
         new = read_hotwords({word: 0.0 for word in words})
         phrases = tuple((hotword.phrase, hotword.bonus) for hotword in expected)
         if self.lexicon is None:
@@ -170,15 +180,6 @@ class Decoder:
         for hotword in new:
             pronouncer.pronounce(hotword.phrase)
         return Settings((), phrases)
-
-    def search(self, settings: Settings) -> Search:
-        """The search for settings; made once for those last used."""
-        found = self._searches.get(settings)
-        if found is None:
-            found = self._searches[settings] = self._search(settings)
-            while len(self._searches) > _SEARCHES:
-                self._searches.popitem(last=False)
-        return found
 
     def _search(self, settings: Settings) -> Search:
         options = self.options
@@ -239,7 +240,7 @@ class Decoder:
         return self._begin(self.settings(hotwords, grammar, words))
 
     def _begin(self, settings: Settings) -> DecoderState:
-        search = self.search(settings)
+        search = self._plain if settings == Settings() else self._kept_search(settings)
         return DecoderState(settings, search, Beam.begin(search.model.start), History())
 
     def step(self, state: DecoderState, log_probs: NDArray[np.floating[Any]]) -> DecoderState:
@@ -276,7 +277,10 @@ class Decoder:
         return np.asarray(combine(*state.beam.mass), np.float64)
 
     def partial(self, state: DecoderState) -> tuple[DecodedWord, ...]:
-        """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough."""
+        """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough.
+
+        A word that was there the last time stays with less agreement, so `state` remembers what was shown.
+        """
         totals = self._totals(state)
         weights = np.exp(totals - totals.max())
         weights /= weights.sum()
@@ -292,7 +296,13 @@ class Decoder:
                 if one.word != other.word:
                     break
                 shares[place] += weight
-        agreed = sum(share > self.options.partial_agreement for share in shares)
+        agreed = 0
+        standing = [*state.shown, *[-1] * len(said)]
+        for one, share, before in zip(said, shares, standing, strict=False):
+            if share <= (self.options.partial_stay if one.word == before else self.options.partial_agreement):
+                break
+            agreed += 1
+        state.shown = [one.word for one in said[:agreed]]
         rated = [replace(one, posterior=min(share, 1.0)) for one, share in zip(said, shares, strict=True)]
         return self._words(rated[:agreed], state)
 
@@ -397,6 +407,7 @@ class Decoder:
             state.frames, state.aged = int(arrays["counts"][0]), bool(arrays["counts"][1])
             state.offset = float(arrays["offset"][0])
             state.clarity = [float(value) for value in arrays["clarity"]]
+            state.shown = [int(word) for word in arrays["shown"]]
         except (KeyError, ValueError, TypeError, IndexError, AsrError) as error:
             raise StreamError("This decoder state is damaged or another model's: start a new stream.") from error
         search, states = state.search, state.beam.states

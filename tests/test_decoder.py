@@ -286,6 +286,20 @@ def test_partial_has_completed_words_alone() -> None:
     assert [word.text for word in decoder.partial(state)] == ["abc", "cba"]
 
 
+def test_a_word_that_is_shown_stays_with_less_agreement() -> None:
+    options = DecoderOptions(partial_agreement=0.5, partial_stay=0.3, word_bonus=0.1, blank_skip=1.0)
+    decoder = Decoder(TOKENS, Lexicon.build([("a", (1,)), ("ab", (1, 2))], TOKENS), None, options)
+    log_probs = np.log([[0.01, 0.97, 0.01, 0.01], [0.6, 0.05, 0.3, 0.05]])  # a half, then perhaps the other half
+    unseen, state = decoder.start(), decoder.step(decoder.start(), log_probs[:1])
+    assert decoder.partial(decoder.step(unseen, log_probs)) == ()
+    assert [word.text for word in decoder.partial(state)] == ["a"]
+    decoder.step(state, log_probs[1:])
+    for same in (decoder.restore(state.to_arrays()), state.copy(), state):
+        assert [word.text for word in decoder.partial(same)] == ["a"]
+    decoder.step(state, np.log([[0.05, 0.05, 0.85, 0.05]]))
+    assert "a" not in [word.text for word in decoder.partial(state)]
+
+
 def test_a_history_of_any_length_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     log_probs = random_log_probs(7, 3000, sharpness=4.0)
     decoder, whole = practical()

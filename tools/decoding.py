@@ -1,41 +1,162 @@
-"""What the decoder is worth: errors against greedy spelling, its cost, hotwords, and commands with a grammar.
+"""What the decoder is worth: errors against greedy spelling, its cost, hotwords, commands, words that change.
 
-    python tools/decoding.py --data data [--model DIR] [errors hotwords commands]
+    python tools/decoding.py --data data [--model DIR] [--json FILE] [errors changes hotwords commands]
 
-Each utterance is read as a whole, without endpoints. Word errors are those of the weights in the model's `model.json`
-(`asr tune` gives them apart for the half of the speakers that they were tuned on). The hotwords are 50 words that occur
-in the validation speech and are taken out of lexicon and language model.
+Each utterance is read as a whole, without endpoints. Word errors stand apart for the half of the speakers that
+`asr tune valid.jsonl` tunes on and for the other. The hotwords are 50 words that occur in the validation speech and are
+taken out of lexicon and language model. Words that change are counted as `tools/latency.py` does, which plays the
+speech in real time: every 80 ms somebody looks at the first reading, at the end the second one decides.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import read_audio
-from asr.datasets.manifest import read_manifest
+from asr.datasets.manifest import Utterance, read_manifest
 from asr.decoder import Decoder
 from asr.decoders import LANGUAGE_MODEL, SPELLING, load_decoders, load_pronunciations
+from asr.errors import TextError
 from asr.evaluate.scores import Score, score_words
 from asr.greedy import Greedy
+from asr.hotwords import DEFAULT_BONUS
 from asr.language_model import LanguageModel
 from asr.lexicon import Lexicon
 from asr.network import Network
 from asr.posteriors import Reading, utterance_log_probs
 from asr.recognizer import find_model
 from asr.text import normalize
-from asr.tune import READINGS, Spoken, hear
+from asr.tune import READINGS, Spoken, halves
 
 COMMANDS = ("down", "eight", "five", "go", "left", "one", "right", "up", "zero")
 HIDDEN = 50
 LEAST_LETTERS = 5
 MOST_OFTEN = 5  # a hidden word occurs at most so often
+LOOKS = 2  # frames of 40 ms between two looks at what is shown
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model and the speech to try it on."""
+
+    network: Network
+    manifests: Path
+
+    @cached_property
+    def decoders(self) -> dict[Reading, Decoder]:
+        return dict(zip(READINGS, load_decoders(self.network), strict=True))
+
+    @cached_property
+    def valid(self) -> list[Utterance]:
+        return read_manifest(self.manifests / "valid.jsonl")
+
+    @cached_property
+    def tuned_on(self) -> set[str | None]:
+        """The speakers that `asr tune valid.jsonl` tunes on."""
+        everybody = [Spoken("", one.speaker or str(one.audio), one.duration, {}) for one in self.valid]
+        return {one.speaker for one in halves(everybody)[0]}
+
+    @cached_property
+    def heard(self) -> tuple[list[Spoken], dict[Reading, list[str]]]:
+        """The LibriSpeech part, and its greedy spelling where the model spells."""
+        return self.hear(one for one in self.valid if one.corpus == "librispeech")
+
+    def hear(
+        self, utterances: Iterable[Utterance], readings: Sequence[Reading] = READINGS
+    ) -> tuple[list[Spoken], dict[Reading, list[str]]]:
+        head = self.decoders["second"].head
+        greedy = Greedy(self.network.heads[SPELLING]) if SPELLING in self.network.heads else None
+        material, spelled = [], {reading: list[str]() for reading in readings}
+        for one in utterances:
+            try:
+                text = normalize(one.text)
+            except TextError:
+                continue
+            samples, log_probs = read_audio(one.audio), {}
+            for reading in readings:
+                found = utterance_log_probs(self.network, samples, reading)
+                log_probs[reading] = found[head]
+                if greedy is not None:
+                    words = greedy.best(greedy.step(greedy.start(), found[SPELLING]))[0].words
+                    spelled[reading].append(" ".join(word.text for word in words))
+            material.append(Spoken(text, one.speaker or str(one.audio), len(samples) / 16000, log_probs))
+        return material, spelled
+
+
+def read(
+    decoder: Decoder,
+    material: Sequence[Spoken],
+    reading: Reading,
+    hotwords: Mapping[str, float] | None = None,
+    grammar: Sequence[str] | None = None,
+) -> tuple[list[str], float]:
+    """The text of each utterance, and the processor seconds for a second of sound."""
+    decoder.start(hotwords, grammar)  # what is done once for a stream is not counted
+    begin = time.process_time()
+    found = [
+        decoder.best(decoder.step(decoder.start(hotwords, grammar), one.log_probs[reading]))[0] for one in material
+    ]
+    factor = (time.process_time() - begin) / sum(one.seconds for one in material)
+    return [" ".join(word.text for word in one.words) for one in found], factor
+
+
+def rate(found: Sequence[str], material: Sequence[Spoken], among: set[str | None] | None = None) -> float:
+    """Word errors, of some speakers alone if asked."""
+    pairs = [(one.text, text) for one, text in zip(material, found, strict=True) if not among or one.speaker in among]
+    return float(Score.sum(score_words(*pair) for pair in pairs).rate or 0.0)
+
+
+def errors(bench: Bench) -> Figures:
+    """Word errors of both readings, against greedy spelling, and what the search costs."""
+    material, spelled = bench.heard
+    others = {one.speaker for one in material} - bench.tuned_on
+    figures: Figures = {}
+    for reading in READINGS:
+        found, factor = read(bench.decoders[reading], material, reading)
+        figures[f"{reading} reading, word errors"] = rate(found, material)
+        figures[f"{reading} reading, speakers tuned on"] = rate(found, material, bench.tuned_on)
+        figures[f"{reading} reading, other speakers"] = rate(found, material, others)
+        if spelled[reading]:
+            greedy = rate(spelled[reading], material)
+            figures[f"{reading} reading, greedy spelling"] = greedy
+            figures[f"{reading} reading, fraction of greedy"] = figures[f"{reading} reading, word errors"] / greedy
+        figures[f"{reading} reading, real-time factor of the search"] = factor
+    return figures
+
+
+def changes(bench: Bench, most: int = 150) -> Figures:
+    """Words that were shown and later changed, of all that were shown; and how many of the final words came early."""
+    material = bench.heard[0]
+    stride = max(1, len(material) // most)
+    first, second = (bench.decoders[reading] for reading in READINGS)
+    new = changed = early = words = 0
+    for one in material[::stride]:
+        final = [word.text for word in second.best(second.step(second.start(), one.log_probs["second"]))[0].words]
+        state, before, seen = first.start(), list[str](), set[int]()
+        for begin in range(0, len(one.log_probs["first"]), LOOKS):
+            first.step(state, one.log_probs["first"][begin : begin + LOOKS])
+            shown = [word.text for word in first.partial(state)]
+            if shown == before:
+                continue
+            blocks = difflib.SequenceMatcher(None, final, shown, autojunk=False).get_matching_blocks()
+            there = {b + i: a + i for a, b, size in blocks for i in range(size)}  # place in `shown`: in `final`
+            fresh = [place for place, word in enumerate(shown) if before[place : place + 1] != [word]]
+            new, changed = new + len(fresh), changed + sum(place not in there for place in fresh)
+            seen |= set(there.values())
+            before = shown
+        words, early = words + len(final), early + len(seen)
+    return {"shown words that change": changed / max(new, 1), "final words shown before the end": early / max(words, 1)}
 
 
 class Censored:
@@ -49,94 +170,90 @@ class Censored:
         return self._model.word_ids("<unk>" if word in self._hidden else word for word in words)
 
 
-def texts(decoder: Any, material: Sequence[Spoken], reading: Reading, **wanted: Any) -> tuple[list[str], float]:
-    """What is heard in each utterance, and the processor seconds for a second of sound."""
-    decoder.start(**wanted)  # what is done once for a stream is not counted
-    begin = time.process_time()
-    found = [decoder.best(decoder.step(decoder.start(**wanted), one.log_probs[reading]))[0] for one in material]
-    factor = (time.process_time() - begin) / sum(one.seconds for one in material)
-    return [" ".join(word.text for word in one.words) for one in found], factor
-
-
-def errors_of(found: Sequence[str], material: Sequence[Spoken]) -> Score:
-    return Score.sum(score_words(one.text, text) for one, text in zip(material, found, strict=True))
-
-
-def errors(network: Network, data: Path) -> None:
-    decoders = dict(zip(READINGS, load_decoders(network), strict=True))
-    utterances = [one for one in read_manifest(data / "manifests" / "valid.jsonl") if one.corpus == "librispeech"]
-    material = hear(network, utterances, decoders["second"].head)
-    spelled = hear(network, utterances, SPELLING) if SPELLING in network.heads else []
-    for reading, decoder in decoders.items():
-        found, factor = texts(decoder, material, reading)
-        rate = errors_of(found, material).rate
-        line = f"{reading} reading: word errors {rate:.2%}, real-time factor of the search {factor:.4f}"
-        if spelled:
-            greedy = errors_of(texts(Greedy(network.heads[SPELLING]), spelled, reading)[0], spelled).rate
-            line += f"; greedy spelling {greedy:.2%}, fraction {rate / greedy:.2f}"
-        print(line)
-
-
-def hotwords(network: Network, data: Path, bonus: float = 6.0) -> None:
-    lexicon, g2p = load_pronunciations(network)
-    assert lexicon is not None, "hotwords are measured with a lexicon"
-    decoder = load_decoders(network)[1]
-    utterances = [one for one in read_manifest(data / "manifests" / "valid.jsonl") if one.corpus == "librispeech"]
-    material = hear(network, utterances, decoder.head)
+def choose_hidden(material: Sequence[Spoken], lexicon: Lexicon, seed: int = 1) -> set[str]:
+    """Rare words of the speech that the lexicon has."""
     counts: dict[str, int] = {}
     for word in " ".join(one.text for one in material).split():
         counts[word] = counts.get(word, 0) + 1
     rare = sorted(word for word, count in counts.items() if len(word) >= LEAST_LETTERS and count <= MOST_OFTEN)
     rare = [word for word in rare if lexicon.find(word) is not None]
-    hidden = set(np.random.default_rng(1).choice(rare, HIDDEN, replace=False).tolist())
+    return set(np.random.default_rng(seed).choice(rare, HIDDEN, replace=False).tolist())
+
+
+def censor(network: Network, decoder: Decoder, hidden: set[str]) -> Decoder:
+    """The decoder with words taken out of its lexicon and language model."""
+    lexicon, g2p = load_pronunciations(network)
+    assert lexicon is not None, "hotwords are measured with a lexicon"
     model = LanguageModel.load(network.directory / LANGUAGE_MODEL)
     entries = [(word, sounds) for word, sounds in lexicon.entries() if word not in hidden]
     known = sorted({word for word, _ in entries})
     scores = dict(zip(known, model.unigram(model.word_ids(known)).tolist(), strict=True))
     smaller = Lexicon.build(entries, lexicon.tokens, scores)
-    censored = Decoder(decoder.tokens, smaller, Censored(model, hidden), decoder.options, decoder.head, g2p)
-    expected = {word: bonus for word in hidden}
-    without, _ = texts(censored, material, "second")
-    found, _ = texts(censored, material, "second", hotwords=expected)
+    return Decoder(decoder.tokens, smaller, Censored(model, hidden), decoder.options, decoder.head, g2p)
+
+
+def judge_hotwords(
+    material: Sequence[Spoken], without: Sequence[str], found: Sequence[str], hidden: set[str]
+) -> Figures:
+    """What the hotwords did to texts that were found `without` them."""
     said = heard = false = 0
     for one, text in zip(material, found, strict=True):
-        for word in hidden:
+        for word in hidden & {*one.text.split(), *text.split()}:
             here, there = one.text.split().count(word), text.split().count(word)
             said, heard, false = said + here, heard + min(here, there), false + max(0, there - here)
     elsewhere = [number for number, one in enumerate(material) if not hidden & set(one.text.split())]
     rates = [
-        errors_of([some[number] for number in elsewhere], [material[number] for number in elsewhere]).rate
-        for some in (without, found)
+        rate([texts[number] for number in elsewhere], [material[number] for number in elsewhere])
+        for texts in (without, found)
     ]
-    hours = sum(one.seconds for one in material) / 3600
-    print(
-        f"{HIDDEN} hidden words with bonus {bonus:g}: recall {heard / said:.1%} of {said},"
-        f" {false / hours:.1f} false insertions an hour,"
-        f" word errors elsewhere {rates[0]:.2%} without and {rates[1]:.2%} with them"
-    )
+    return {
+        "hidden words said": said,
+        "recall": heard / said,
+        "false insertions an hour": 3600 * false / sum(one.seconds for one in material),
+        "word errors elsewhere without hotwords": rates[0],
+        "word errors elsewhere with them": rates[1],
+    }
 
 
-def commands(network: Network, data: Path) -> None:
-    decoder = load_decoders(network)[1]
-    utterances = read_manifest(data / "manifests" / "commands_test.jsonl")
-    right = 0
-    for one in utterances:
-        log_probs = utterance_log_probs(network, read_audio(one.audio))[decoder.head]
-        words = decoder.best(decoder.step(decoder.start(grammar=COMMANDS), log_probs))[0].words
-        right += " ".join(word.text for word in words) == normalize(one.text)
-    print(f"commands with a grammar of {len(COMMANDS)} words: {right / len(utterances):.1%} of {len(utterances)} right")
+def hotwords(bench: Bench) -> Figures:
+    """Fifty words that lexicon and language model do not know, expected with the bonus that is the default."""
+    decoder, material = bench.decoders["second"], bench.heard[0]
+    assert decoder.lexicon is not None, "hotwords are measured with a lexicon"
+    hidden = choose_hidden(material, decoder.lexicon)
+    censored = censor(bench.network, decoder, hidden)
+    without, _ = read(censored, material, "second")
+    found, _ = read(censored, material, "second", dict.fromkeys(sorted(hidden), DEFAULT_BONUS))
+    return judge_hotwords(material, without, found, hidden)
+
+
+def commands(bench: Bench) -> Figures:
+    """Single words with a grammar of nine, and with one more for any other speech."""
+    material, _ = bench.hear(read_manifest(bench.manifests / "commands_test.jsonl"), ("second",))
+    found, factor = read(bench.decoders["second"], material, "second", grammar=COMMANDS)
+    right = sum(text == one.text for text, one in zip(found, material, strict=True))
+    return {"commands right": right / len(material), "real-time factor with the grammar": factor}
+
+
+STEPS = {"errors": errors, "changes": changes, "hotwords": hotwords, "commands": commands}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    steps = {"errors": errors, "hotwords": hotwords, "commands": commands}
-    parser.add_argument("steps", nargs="*", choices=list(steps), default=list(steps))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--data", type=Path, required=True, help="folder that holds manifests/valid.jsonl")
     parser.add_argument("--model", help="model directory  [default: the shipped one]")
+    parser.add_argument("--json", type=Path, help="keep the figures here")
     arguments = parser.parse_args()
-    network = Network.load(find_model(arguments.model))
-    for step in arguments.steps:
-        steps[step](network, arguments.data)
+    if unknown := set(arguments.steps) - set(STEPS):
+        parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
+    bench = Bench(Network.load(find_model(arguments.model)), arguments.data / "manifests")
+    figures: Figures = {}
+    for step in arguments.steps or STEPS:
+        figures |= (found := STEPS[step](bench))
+        for name, value in found.items():
+            print(f"{name:48} {value:9.4f}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
