@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError, TextError
 from asr.lexicon import Lexicon
-from asr.text import normalize
+from asr.text import normalize, read_lines
 
 DEFAULT_BONUS = 6.0  # natural log
 LARGEST_BONUS = 50.0
@@ -70,10 +70,7 @@ def parse_hotwords(text: str) -> dict[str, float]:
 
 def read_hotwords_file(path: Path) -> dict[str, float]:
     """One hotword a line, as in `parse_hotwords`; lines that begin with # are remarks."""
-    try:
-        return parse_hotwords(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AsrError(f"Cannot read the hotwords in {path}: {error}.") from error
+    return parse_hotwords("\n".join(read_lines(path)))
 
 
 class Matcher:

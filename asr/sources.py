@@ -29,6 +29,7 @@ FFMPEG_ENDINGS = frozenset(
     (".m4a", ".m4b", ".aac", ".webm", ".mp4", ".mkv", ".mka", ".mov", ".avi", ".wma", ".wmv", ".amr", ".3gp", ".ac3")
 )
 AUDIO_ENDINGS = SOUNDFILE_ENDINGS | FFMPEG_ENDINGS
+RAW_ENDINGS = frozenset((".raw", ".pcm", ".s16"))
 
 MISSING_SECONDS = 0.1  # of a recording's length, more than sloppy headers are wrong by
 AGAIN = "copy, save or download it again"
@@ -75,7 +76,7 @@ def open_sound(file: IO[bytes], name: str, path: Path | None = None) -> Source:
 
 
 def _open_whole(path: Path, name: str, spool: IO[bytes] | None = None) -> Source:
-    if path.suffix.lower() == ".raw":
+    if path.suffix.lower() in RAW_ENDINGS:
         raise AudioError(f"{name} holds raw samples: say their rate with --raw-rate.")
     with suppress(AudioError):
         return SoundFile(path, name, spool)
@@ -403,7 +404,7 @@ class Ffmpeg:
             self.close()
             if any("does not contain any stream" in line for line in lines):
                 raise AudioError(f"{name} holds no sound: give a recording that does.")
-            said = lines[-1] if lines else "nothing"
+            said = lines[0] if lines else "nothing"
             raise AudioError(f"{name} is not sound that can be read (ffmpeg: {said}): convert it to wav, or {AGAIN}.")
         _, offset, _, _, self.rate, self.channels = struct.unpack(">6I", header)
         _read_exactly(self._pipe, offset - 24)
@@ -417,8 +418,8 @@ class Ffmpeg:
             status, lines = self._process.wait(), self._lines()
             found = [line for line in lines if self.broken.search(line)] or (lines[-1:] if status else [])
             if found or status:
-                where = f"after {self._frames / self.rate:.1f} s (ffmpeg: {(found or ['nothing'])[-1]})"
-                raise AudioError(f"{self._name} is damaged, at the latest {where}: {AGAIN}.")
+                where = f"at {self._frames / self.rate:.1f} s or before (ffmpeg: {(found or ['nothing'])[-1]})"
+                raise AudioError(f"{self._name} is damaged, {where}: {AGAIN}.")
         self._frames += whole // self.channels
         return np.frombuffer(data, ">f4", whole).astype(np.float32).reshape(-1, self.channels)
 

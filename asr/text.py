@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
 from asr.errors import TextError
 
@@ -65,3 +66,13 @@ def normalize(text: str) -> str:
     if "'" in spoken:
         spoken = _STRAY_APOSTROPHE.sub(" ", _QUOTED.sub(r" \1 ", spoken))
     return " ".join(_BARE_ABBREVIATIONS.get(word, word) for word in spoken.split())
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file, with or without a byte order mark. Raises `TextError`."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise TextError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise TextError(f"{path} is not text in UTF-8: save it so (iconv -f latin1 -t utf-8 {path.name}).") from error

@@ -127,7 +127,7 @@ WRITERS: dict[str, Writer] = {
 
 def write_file(path: Path, text: str) -> None:
     """The text as a file that appears whole or not at all. Raises `AsrError`."""
-    data = text.encode()
+    data = text.encode(errors="backslashreplace")  # the name of a recording may be no text
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from asr.cli import main
+from asr.cli.transcribe import Progress, in_order
+from asr.cli.transcripts import Work
 from asr.recognizer import Recognizer
 from asr.writers import WRITERS, from_json
 
@@ -44,6 +48,11 @@ def talk(speech: Samples, tmp_path: Path) -> Path:
 @pytest.fixture
 def text(tiny: Recognizer, talk: Path) -> str:
     return WRITERS["txt"](tiny.transcribe(talk), "talk")
+
+
+def written() -> list[str]:
+    """The transcripts in the folder `out`."""
+    return sorted(path.name for path in Path("out").iterdir() if not path.name.startswith("."))
 
 
 def test_text_goes_to_standard_output(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
@@ -92,9 +101,7 @@ def test_folders_and_all_types(run, talk: Path, speech: Samples, text: str) -> N
     Path("calls/notes.txt").write_text("no recording")
     result = run("calls", "-t", ",".join(WRITERS), "-o", "out")
     assert result.exit_code == 0 and result.stdout == ""
-    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-        f"{stem}.{kind}" for stem in ("one", "two") for kind in WRITERS
-    )
+    assert written() == sorted(f"{stem}.{kind}" for stem in ("one", "two") for kind in WRITERS)
     assert Path("out/one.txt").read_text() == text
     assert Path("out/one.ctm").read_text().startswith("one 1 ")
 
@@ -113,30 +120,72 @@ def test_outputs_of_the_same_name_are_told_apart(run, talk: Path, speech: Sample
     soundfile.write("old/talk.flac", speech[:16000], 16000)
     soundfile.write("single.ogg", speech[:16000], 16000)
     assert run("talk.wav", "talk.flac", "old", "single.ogg", "-o", "out").exit_code == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-        ["talk.wav.txt", "talk.flac.txt", "old-talk.flac.txt", "single.txt"]
-    )
+    assert written() == sorted(["talk.wav.txt", "talk.flac.txt", "old-talk.flac.txt", "single.txt"])
 
 
-def test_finished_files_are_skipped(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
-    assert run(talk, "-o", "out", "-t", "txt,srt").exit_code == 0
+def test_finished_files_are_skipped(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    assert run(talk, "-o", "out").exit_code == 0
     Path("out/talk.txt").write_text("mine")
-    result = run(talk, "-o", "out", "-t", "txt,srt")
-    assert result.exit_code == 0 and "1 of 1 are already done" in result.stderr
-    assert Path("out/talk.txt").read_text() == "mine"
-    Path("out/talk.srt").unlink()  # half done is not done
+    result = run("./talk.wav", "-o", "out")
+    assert (result.exit_code, result.stderr) == (0, "1 of 1 are already done (--force does them again).\n")
+    assert run(talk, "-o", "out", "-t", "txt,srt").exit_code == 0  # what is missing is added
+    assert written() == ["talk.srt", "talk.txt"] and Path("out/talk.txt").read_text() == "mine"
+    Path("out/talk.srt").unlink()
+    assert run(talk, "-o", "out", "-t", "txt,srt").exit_code == 0 and written() == ["talk.srt", "talk.txt"]
+    assert run(talk, "-o", "out", "--force").exit_code == 0 and Path("out/talk.txt").read_text() == text
+
+
+def test_what_was_made_of_something_else_is_not_done(run, talk: Path, speech: Samples, text: str) -> None:  # type: ignore[no-untyped-def]
     run(talk, "-o", "out", "-t", "txt,srt")
-    assert Path("out/talk.txt").read_text() != "mine"
-    Path("out/talk.txt").write_text("mine")
-    assert run(talk, "-o", "out", "--force").exit_code == 0
-    assert Path("out/talk.txt").read_text() != "mine"
+    assert run(talk, "-o", "out", "--no-second-reading", "-t", "txt,srt").stderr == ""  # other options
+    assert Path("out/talk.txt").read_text() != text
+    soundfile.write(talk, speech[-80000:], 16000)  # another recording in the same place
+    assert run(talk, "-o", "out", "--no-second-reading").stderr == ""
+    assert run(talk, "-o", "out", "--no-second-reading").stderr.startswith("1 of 1 are already done")
+    assert written() == ["talk.srt", "talk.txt"]
 
 
-def test_nothing_half_written_is_left(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_name_in_another_folder_is_another_recording(run, talk: Path, speech: Samples, text: str) -> None:  # type: ignore[no-untyped-def]
+    for folder in ("talks", "other"):
+        Path(folder).mkdir()
+    talk.rename("talks/a.wav")
+    soundfile.write("other/a.wav", speech[-80000:], 16000)
+    assert run("talks", "-o", "out").stderr == run("other", "-o", "out").stderr == ""
+    assert written() == ["a.txt", "a.wav.txt"] and Path("out/a.txt").read_text() == text
+    assert run("talks", "other", "-o", "out").stderr.startswith("2 of 2 are already done")
+    for _ in range(2):  # what comes through a pipe is new each time
+        assert run("-", "-o", "out", given=Path("other/a.wav").read_bytes()).exit_code == 0
+    assert written() == ["a.txt", "a.wav.txt", "stdin-2.txt", "stdin.txt"]
+
+
+def test_files_of_somebody_else_are_never_overwritten(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    Path("talk.txt").write_text("my notes")
+    result = run(talk, "-o", ".")
+    assert result.exit_code == 1 and "talk.txt was not written by this program" in result.stderr
+    assert "--force" in result.stderr and Path("talk.txt").read_text() == "my notes"
+    assert run(talk, "-o", ".", "--force").exit_code == 0 and Path("talk.txt").read_text() == text
+    Path("talk.txt").write_text("corrected by hand")
+    assert run(talk, "-o", ".").exit_code == 0  # it is done
+    result = run(talk, "-o", ".", "--endpoint", "fast")
+    assert result.exit_code == 1 and "changed since" in result.stderr
+    assert Path("talk.txt").read_text() == "corrected by hand"
+
+
+def test_output_into_a_file_is_refused(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
     Path("out").write_text("a file where a folder should be")
-    result = run(talk, "-o", "out")
-    assert result.exit_code == 1 and "cannot be written" in result.stderr
+    for name in ("out", "talk.srt"):
+        result = run(talk, "-o", name)
+        assert result.exit_code == 2 and "-o takes a folder" in result.stderr and f"> {name}" in result.stderr
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["out", "talk.wav"]
+    result = run(talk, "-o", "out/deeper")
+    assert result.exit_code == 1 and "cannot be written" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_hidden_files_in_folders_are_left_alone(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    Path("calls/.trash").mkdir(parents=True)
+    for name in ("one.wav", "._one.wav", ".trash/two.wav"):
+        Path("calls", name).write_bytes(talk.read_bytes())
+    assert run("calls", "-o", "out").exit_code == 0 and written() == ["one.txt"]
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
@@ -157,10 +206,53 @@ def test_bad_files_are_reported_at_the_end(run, talk: Path, text: str, jobs: str
 
 def test_a_damaged_file_gives_its_beginning_and_an_error(run, speech: Samples) -> None:  # type: ignore[no-untyped-def]
     soundfile.write("talk.flac", speech, 16000)
-    Path("talk.flac").write_bytes(Path("talk.flac").read_bytes()[:-100000])
-    result = run("talk.flac", "-o", "out")
-    assert result.exit_code == 1 and "talk.flac is damaged" in result.stderr
-    assert Path("out/talk.txt").read_text()
+    whole = Path("talk.flac").read_bytes()
+    Path("talk.flac").write_bytes(whole[:-100000])
+    for _ in range(2):  # it is not done the next time
+        result = run("talk.flac", "-o", "out")
+        assert result.exit_code == 1 and "done" not in result.stderr
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("Error: talk.flac ends after 15") and line.endswith("what comes before was transcribed.")
+        beginning = Path("out/talk.txt").read_text()
+    Path("talk.flac").write_bytes(whole)
+    assert run("talk.flac", "-o", "out").exit_code == 0
+    assert len(Path("out/talk.txt").read_text()) > len(beginning) > 100
+
+
+def test_errors_name_the_recording(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    assert run(talk, "--channel", "2").stderr == f"Error: {talk}: There is no channel 2: the recording has 1.\n"
+    result = run("-", given=b"Dear all,\n" * 200)
+    assert result.exit_code == 1 and result.stderr.startswith("Error: standard input is not sound")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text elsewhere")
+def test_names_that_are_no_text(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    Path("calls").mkdir()
+    talk.rename(os.fsdecode(b"calls/caf\xe9.wav"))
+    Path(os.fsdecode(b"calls/\xff.mp3")).touch()
+    result = run("calls")
+    assert result.exit_code == 1 and text in result.stdout and "Traceback" not in result.stderr
+    assert "caf\\udce9.wav" in result.stdout and "\\udcff.mp3 is empty" in result.stderr
+    assert run("calls", "-o", "out", "-t", "ctm,txt").exit_code == 1
+    assert Path(os.fsdecode(b"out/caf\xe9.txt")).read_text() == text
+    assert run("calls", "-o", "out", "-t", "ctm,txt").stderr.startswith("1 of 2 are already done")
+
+
+def test_lists_that_are_not_utf_8(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    Path("words.txt").write_bytes("café\n".encode("latin1"))
+    for option in ("--words", "--hotwords-file"):
+        result = run(talk, option, "words.txt")
+        assert result.exit_code == 1 and "words.txt" in result.stderr and "UTF-8" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_types_that_cannot_follow_one_another(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    Path("other.wav").write_bytes(talk.read_bytes())
+    result = run("talk.wav", "other.wav", "-t", "srt")
+    assert result.exit_code == 2 and "srt of several recordings" in result.stderr
+    assert run("talk.wav", "other.wav", "-t", "json").exit_code == 0
+    result = run(talk, "--stream", "-t", "srt")
+    assert result.exit_code == 2 and "--stream prints text" in result.stderr
 
 
 def test_channels(run, tiny: Recognizer, speech: Samples) -> None:  # type: ignore[no-untyped-def]
@@ -182,6 +274,11 @@ def test_stream_prints_the_same_text(run, talk: Path, text: str) -> None:  # typ
     assert run(talk, "--stream").stdout == text
     result = run(talk, "--stream", "-o", "out")
     assert result.stdout == Path("out/talk.txt").read_text() == text
+
+
+def test_several_files_are_told_apart_while_they_stream(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    Path("other.wav").write_bytes(talk.read_bytes())
+    assert run("talk.wav", "other.wav", "--stream").stdout == run("talk.wav", "other.wav").stdout
 
 
 def test_what_may_be_said(run, talk: Path, text: str) -> None:  # type: ignore[no-untyped-def]
@@ -235,6 +332,45 @@ def test_text_appears_while_a_pipe_is_read(tiny_model: Path, speech: Samples) ->
         process.stdin.close()
         rest = process.stdout.read()
     assert first.strip() and rest.strip()
+
+
+def test_an_interrupt_keeps_what_is_finished(tiny_model: Path, talk: Path, speech: Samples) -> None:
+    command = [sys.executable, "-m", "asr", "transcribe", "--model", str(tiny_model), "--stream"]
+    file = io.BytesIO()
+    soundfile.write(file, speech, 16000, format="WAV")
+    data = file.getvalue()
+    out = talk.parent / "out"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, str(talk), "-", "-o", str(out)], **pipes) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(data[:40] + b"\xff" * 4 + data[44:])  # of a length that is not known
+        process.stdin.flush()
+        while process.stdout.readline() != b"==> - <==\n":
+            pass
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert errors == f"Interrupted; 1 of 2 are finished in {out}, the same command goes on.\n"
+    assert (out / "talk.txt").exists() and not (out / "stdin.txt").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_transcripts_are_let_go(jobs: int) -> None:
+    class Result:
+        pass
+
+    made: list[weakref.ref[Result]] = []
+
+    def run(item: Work) -> Result:
+        result = Result()
+        made.append(weakref.ref(result))
+        return result
+
+    todo = [Work(Path(f"{number}.wav"), str(number)) for number in range(6)]
+    for number, (item, result) in enumerate(in_order(run, todo, jobs, Progress(todo))):  # type: ignore[arg-type]
+        assert item is todo[number] and result is not None
+        del item, result
+        assert sum(reference() is not None for reference in made[:number]) == 0
 
 
 def test_progress_on_a_terminal_only(tiny_model: Path, talk: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -49,6 +50,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except AsrError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            sys.exit(130)  # what a shell says of a program that Ctrl-C ended
         except BrokenPipeError:  # the reader of a pipe left, as `head` does
             sys.stderr.close()
             sys.exit(0)
@@ -58,3 +61,6 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="hearline", prog_name="asr")
 def main() -> None:
     """Speech to text on this machine: files, microphone, dictation; and the tools that train it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are no text in the terminal's encoding

@@ -6,23 +6,23 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import click
 
 from asr.audio import Audio
+from asr.cli.transcripts import STDIN, Ledger, Work, digest, find_recordings, plan
 from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
-from asr.recognizer import Recognizer, StreamOptions, make_transcript
+from asr.recognizer import Recognizer, StreamOptions, find_model, make_transcript
 from asr.results import Segment, Transcript
-from asr.sources import AUDIO_ENDINGS
+from asr.text import read_lines
 from asr.writers import WRITERS, to_txt, write_file
 
-STDIN = Path("-")
+ONE_RECORDING = ("srt", "vtt", "tsv", "textgrid")  # what cannot be told apart where it follows one another
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -80,55 +80,91 @@ def transcribe(
 
     wav, flac, ogg, opus, mp3 at any rate; m4a, aac, webm, mp4 and others where the ffmpeg program is installed.
     Without -o the text goes to standard output.
+
+    With -o, a recording that has its transcripts there, from the same file, model and options, is skipped.
     """
     if channel is not None and channels is not None:
         raise click.UsageError("Take --channel or --channels, not both.")
     if output is None and len(types) > 1:
         raise click.UsageError("Several types need a folder to go to: -o DIR.")
+    if output is None and stream and types != ["txt"]:
+        raise click.UsageError(f"--stream prints text as it comes: leave -t {types[0]} out, or give -o DIR for it.")
+    if output is not None and (output.is_file() or (output.suffix[1:] in WRITERS and not output.exists())):
+        raise click.UsageError(
+            f"-o takes a folder, and {output} {'is' if output.exists() else 'looks like'} a file: "
+            f"for one recording, leave -o out and write `> {output}`."
+        )
     pick: int | Literal["separate"] | None = "separate" if channels == "separate" else None
     if channel is not None:
         pick = channel - 1
+    options = StreamOptions(
+        hotwords=read_hotwords(hotwords, hotwords_file),
+        grammar=grammar,
+        words=read_lines(words) if words else (),
+        endpoint=endpoint,
+        nbest=nbest,
+        second_reading=None if no_second_reading else "inline",
+    )
+    ledger = None
+    if output is not None:
+        described = digest((find_model(model) / "model.json").read_text(errors="replace"))
+        ledger = Ledger(output, digest([described, plain, numbers, pick, raw_rate, raw_channels, options]))
     problems: list[str] = []
-    work = plan(find_recordings(paths, problems), types, output)
-    todo = [item for item in work if force or not item.done]
-    if len(todo) < len(work):
-        click.echo(f"{len(work) - len(todo)} of {len(work)} are already done (--force does them again).", err=True)
+    work = plan(find_recordings(paths, problems, raw_rate is not None), types, output, ledger)
+    if output is None and len(work) > 1 and types[0] in ONE_RECORDING:
+        raise click.UsageError(f"{types[0]} of several recordings needs a folder to go to: -o DIR.")
+    todo = list(work)
+    if ledger is not None and not force:
+        for item in work:
+            item.targets = ledger.missing(item)
+            if target := ledger.foreign(item):
+                what = f"{target} was not written by this program, or was changed since"
+                problems.append(f"{what}: {item.path} was left out; move the file, or --force writes over it.")
+                todo.remove(item)
+            elif not item.targets:
+                todo.remove(item)
+        if done := sum(not item.targets for item in work):
+            click.echo(f"{done} of {len(work)} are already done (--force does them again).", err=True)
     if todo:
         recognizer = Recognizer(model, plain=plain, numbers=numbers)
-        options = StreamOptions(
-            hotwords=read_hotwords(hotwords, hotwords_file),
-            grammar=grammar,
-            words=words.read_text(encoding="utf-8").splitlines() if words else (),
-            endpoint=endpoint,
-            nbest=nbest,
-            second_reading=None if no_second_reading else "inline",
-        )
         recognizer.stream(**options)  # refuses what the model cannot use, before any file is read
         progress = Progress(todo)
+        finished = 0
 
         def run(item: Work) -> Transcript | None:
+            nonlocal finished
             try:
                 with open_recording(item.path, raw_rate, raw_channels) as audio:
                     item.seconds = audio.seconds
                     reading = recognizer.segments(audio, channel=pick, heard=progress.heard(item), **options)
-                    segments, problem = collect(shown(reading, progress) if stream else reading)
+                    title = f"==> {item.path} <==" if len(todo) > 1 else ""
+                    segments, damage = collect(shown(reading, progress, title) if stream else reading, audio)
                     transcript = make_transcript(segments, audio.position, recognizer.model)
-                if problem:
-                    problems.append(problem)
-                for kind, target in item.targets.items():
-                    write_file(target, WRITERS[kind](transcript, item.name))
-                return transcript
+                if damage:
+                    problems.append(damage)
+                if ledger is None:
+                    return transcript
+                texts = {kind: WRITERS[kind](transcript, item.name) for kind in item.targets}
+                ledger.write(item, texts, damage is None, write_file)
+                finished += 1
             except AsrError as error:
-                problems.append(str(error))
-                return None
+                known = str(item.path) in str(error) or item.path == STDIN
+                problems.append(str(error) if known else f"{item.path}: {error}")
+            return None
 
-        jobs = 1 if stream else min(jobs or os.cpu_count() or 1, len(todo))
-        for item, transcript in in_order(run, todo, jobs, progress):
-            if transcript is not None and output is None and not stream:
-                progress.clear()
-                if len(todo) > 1 and types == ["txt"]:
-                    click.echo(f"==> {item.path} <==")
-                click.echo(WRITERS[types[0]](transcript, item.name), nl=False)
+        jobs = 1 if stream or STDIN in paths else min(jobs or os.cpu_count() or 1, len(todo))
+        try:
+            for item, transcript in in_order(run, todo, jobs, progress):
+                if transcript is not None and not stream:
+                    progress.clear()
+                    if len(todo) > 1 and types == ["txt"]:
+                        click.echo(f"==> {item.path} <==")
+                    click.echo(WRITERS[types[0]](transcript, item.name), nl=False)
+        except KeyboardInterrupt:
+            progress.clear()
+            kept = f"; {finished} of {len(todo)} are finished in {output}, the same command goes on" if output else ""
+            click.echo(f"Interrupted{kept}.", err=True)
+            raise
         progress.clear()
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
@@ -143,81 +179,37 @@ def read_hotwords(given: str | None, file: Path | None) -> dict[str, float]:
     return (read_hotwords_file(file) if file else {}) | (parse_hotwords(given) if given else {})
 
 
-def collect(reading: Iterator[Segment]) -> tuple[list[Segment], str | None]:
+def collect(reading: Iterator[Segment], audio: Audio) -> tuple[list[Segment], str | None]:
     """All segments, and what is wrong with a recording that could only be read in part. Raises `AudioError`."""
     segments: list[Segment] = []
     try:
         for segment in reading:
             segments.append(segment)
     except AudioError as error:
-        if not segments:
+        if audio.position == 0:
             raise
-        return segments, f"{error} Only what comes before was transcribed."
+        return segments, f"{str(error).rstrip('.')}; what comes before was transcribed."
     return segments, None
 
 
-def shown(reading: Iterator[Segment], progress: Progress) -> Iterator[Segment]:
-    """The segments, each printed at once."""
+def shown(reading: Iterator[Segment], progress: Progress, title: str) -> Iterator[Segment]:
+    """The segments, each printed at once, under a title if there is one."""
     for segment in reading:
         progress.clear()
+        if title:
+            click.echo(title)
+            title = ""
         click.echo(to_txt(make_transcript([segment], 0, "")), nl=False)
         sys.stdout.flush()
         yield segment
 
 
-@dataclass
-class Work:
-    """A recording, what is to be written of it, and how far it is."""
-
-    path: Path
-    name: str  # of the files that are written, without type
-    targets: dict[str, Path]  # by type
-    seconds: float | None = None
-    position: float = 0.0
-
-    @property
-    def done(self) -> bool:
-        return bool(self.targets) and all(target.exists() for target in self.targets.values())
-
-
-def find_recordings(paths: Sequence[Path], problems: list[str]) -> list[Path]:
-    """The recordings that paths name, folders searched, each once; what is wrong goes to `problems`."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path != STDIN and path.is_dir():
-            inside = [
-                file for file in sorted(path.rglob("*")) if file.suffix.lower() in AUDIO_ENDINGS and file.is_file()
-            ]
-            if not inside:
-                problems.append(f"There is no recording in {path} (looked for {' '.join(sorted(AUDIO_ENDINGS))}).")
-            found |= dict.fromkeys(inside)
-        else:
-            found[path] = None
-    return list(found)
-
-
-def plan(recordings: Sequence[Path], types: Sequence[str], output: Path | None) -> list[Work]:
-    """Where the text of each recording goes. Those of one stem keep their endings, then their folders, apart."""
-    forms: list[Callable[[Path], str]] = [
-        lambda path: path.stem,
-        lambda path: path.name,
-        lambda path: "-".join(path.parts[-2:]),
-        lambda path: "-".join(path.resolve().parts[1:]),
-    ]
-    names = {path: "stdin" if path == STDIN else path.stem for path in recordings}
-    for form in forms[1:]:
-        taken = Counter(name.lower() for name in names.values())  # file systems may not tell case apart
-        names |= {path: form(path) for path, name in names.items() if taken[name.lower()] > 1 and path != STDIN}
-    targets = {
-        path: {kind: output / f"{name}.{kind}" for kind in types} if output else {} for path, name in names.items()
-    }
-    return [Work(path, names[path], targets[path]) for path in recordings]
-
-
 def open_recording(path: Path, raw_rate: int | None, raw_channels: int) -> Audio:
-    if path == STDIN:
-        return Audio(sys.stdin.buffer, name="standard input", raw_rate=raw_rate, raw_channels=raw_channels)
-    return Audio(path, raw_rate=raw_rate, raw_channels=raw_channels)
+    if path != STDIN:
+        return Audio(path, raw_rate=raw_rate, raw_channels=raw_channels)
+    if sys.stdin.isatty():
+        raise AsrError("Standard input is the terminal: pipe sound into it, as in `asr transcribe - < talk.mp3`.")
+    return Audio(sys.stdin.buffer, name="standard input", raw_rate=raw_rate, raw_channels=raw_channels)
 
 
 def in_order(
@@ -231,12 +223,18 @@ def in_order(
 
     with ThreadPoolExecutor(jobs) as executor:
         try:
-            futures = [executor.submit(function, item) for item in todo]
-            yield from ((item, future.result()) for item, future in zip(todo, futures, strict=True))
+            waiting = deque((item, executor.submit(function, item)) for item in todo)
+            while waiting:
+                item, future = waiting.popleft()  # nobody else holds the result
+                yield item, future.result()
         except BaseException:
             progress.stopped = True
             executor.shutdown(cancel_futures=True)
             raise
+
+
+class Stopped(Exception):  # noqa: N818  no error
+    """Another thread has ended the work."""
 
 
 class Progress:
@@ -249,7 +247,9 @@ class Progress:
         self._lock = threading.Lock()
         self._begin = self._drawn = time.monotonic()
         self._visible = False
-        self._terminal = sys.stderr.isatty()
+        self._terminal: TextIO | None = None
+        if sys.stderr.isatty():  # of its own: decoders that write notes are kept away from standard error
+            self._terminal = open(os.dup(sys.stderr.fileno()), "w", errors="backslashreplace")  # noqa: PTH123, SIM115
         self.stopped = False
 
     def heard(self, item: Work) -> Callable[[float], None]:
@@ -257,21 +257,21 @@ class Progress:
 
         def update(position: float) -> None:
             if self.stopped:
-                raise AsrError(f"{item.path}: interrupted.")
+                raise Stopped
             item.position = position
             if self._terminal:
-                self._draw(item)
+                self._draw(item, self._terminal)
 
         return update
 
     def clear(self) -> None:
         with self._lock:
-            if self._visible:
-                sys.stderr.write("\r\033[K")
-                sys.stderr.flush()
+            if self._visible and self._terminal:
+                self._terminal.write("\r\033[K")
+                self._terminal.flush()
                 self._visible = False
 
-    def _draw(self, item: Work) -> None:
+    def _draw(self, item: Work, terminal: TextIO) -> None:
         now = time.monotonic()
         with self._lock:
             if now - self._drawn < self.interval:
@@ -285,9 +285,9 @@ class Progress:
                 begun = sum(item.position > 0 for item in self._todo)
                 parts.insert(0, f"{begun} of {len(self._todo)}")
             parts.append(f"{heard / max(now - self._begin, 1e-6):.0f} times as fast as the sound")
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns
-            sys.stderr.write("\r\033[K" + ", ".join(parts)[: columns - 1])
-            sys.stderr.flush()
+            columns = os.get_terminal_size(terminal.fileno()).columns
+            terminal.write("\r\033[K" + ", ".join(parts)[: columns - 1])
+            terminal.flush()
             self._visible = True
 
 
