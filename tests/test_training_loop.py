@@ -1,5 +1,6 @@
 """Training on six real clips: it learns them, goes on exactly where it was killed, and refuses what cannot be."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,6 +114,37 @@ def test_a_run_that_was_killed_and_resumed_gives_the_same_losses(tmp_path: Path,
         assert torch.equal(value, again.task.network.state_dict()[name]), name
     for name, value in whole.averaged.items():
         assert torch.equal(value, again.averaged[name]), name
+
+
+@pytest.mark.parametrize("change", ["seed", "mixture", "corpus"])
+def test_a_run_goes_on_with_its_own_batches_alone(tmp_path: Path, change: str) -> None:
+    trainer(HARD, tmp_path / "run").save()
+    if change == "corpus":
+        rows = (DATA / "clips.jsonl").read_text().splitlines()[1:]
+        fewer = [json.loads(row) for row in rows]
+        manifest = tmp_path / "clips.jsonl"
+        manifest.write_text("".join(json.dumps(row | {"audio": str(DATA / row["audio"])}) + "\n" for row in fewer))
+        other = replace(HARD, train=((str(manifest), 1.0),))
+    elif change == "mixture":
+        other = replace(HARD, mixture=replace(HARD.mixture, batch_seconds=40))
+    else:
+        other = replace(HARD, training=replace(HARD.training, seed=2))
+    trainer(HARD, tmp_path / "run").resume()
+    with pytest.raises(AsrError, match="other batches"):
+        trainer(other, tmp_path / "run").resume()
+
+
+def test_no_speech_is_made_too_fast_for_its_text(tmp_path: Path) -> None:
+    recipe = replace(TINY, mixture=replace(TINY.mixture, cut=1.0), augmentation=replace(PLAIN, speeds=(3.0,)))
+    task = recipe.task(DATA, tmp_path)
+    rows = [(item, place) for batch in task.plan(1) for place, item in enumerate(batch)]
+    for item, place in rows:
+        batch = task.load([item], [place], 1)
+        (targets,) = batch.targets["spelling"]
+        needed = len(targets) + sum(a == b for a, b in itertools.pairwise(targets))
+        assert int(batch.lengths[0]) >= needed
+        full = task._durations[item.pieces[0]] / 0.04
+        assert int(batch.lengths[0]) < 0.5 * full or needed > 0.25 * full  # fast wherever it fits
 
 
 def test_a_loss_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> None:

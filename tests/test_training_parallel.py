@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,19 @@ def test_two_processes_train_what_one_trains_and_either_goes_on_with_the_others_
     train(mixed, 2, "--set", "epochs=3", "--set", "hold=1.0")
     mixed_again = train(mixed, 1, "--resume", *half)
     assert [line["epoch"] for line in mixed_again] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_process_that_is_killed_is_started_again_from_the_last_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (folder / "output").open("w") as output:
+        run = subprocess.Popen(command(folder, 2), env=environment, stdout=output, stderr=output)
+        while not (folder / "run" / "log.jsonl").exists() and run.poll() is None:
+            time.sleep(0.05)
+        workers = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
+        os.kill(int(workers[0]), signal.SIGKILL)
+        assert run.wait(300) == 0, (folder / "output").read_text()
+    lines = log(folder)
+    assert lines[-1]["epoch"] == 6
+    assert [line["epoch"] for line in lines] == sorted({line["epoch"] for line in lines})

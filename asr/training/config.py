@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import runpy
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -36,7 +36,23 @@ class Recipe(Protocol):
         ...
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+@runtime_checkable
+class Comparison(Protocol):
+    """A frozen dataclass of several recipes, trained one after the other to be compared."""
+
+    @property
+    def name(self) -> str: ...
+
+    def members(self) -> Mapping[str, Recipe]:
+        """The recipes by name; each is trained in a folder of this name."""
+        ...
+
+    def conclude(self, data: Path, run: Path) -> list[str]:
+        """Draws the comparison into the run folder, and returns what to tell the user of it."""
+        ...
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe | Comparison:
     """The object called `recipe` in a recipe file, with `key=value` overrides applied.
 
     Raises `AsrError` if there is none, or for a key or value that does not fit.
@@ -47,7 +63,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         recipe = runpy.run_path(str(path)).get("recipe")
     except Exception as error:
         raise AsrError(f"{path}: cannot be read as a recipe: {type(error).__name__}: {error}") from error
-    if not (dataclasses.is_dataclass(recipe) and isinstance(recipe, Recipe)):
+    if not (dataclasses.is_dataclass(recipe) and isinstance(recipe, Recipe | Comparison)):
         raise AsrError(f"{path}: holds no object called `recipe`; see recipes/english_small.py for one")
     for override in overrides:
         recipe = override_setting(recipe, override)

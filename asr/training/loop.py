@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -127,6 +128,7 @@ class Trainer(Generic[Item, Batch]):
         self.options = options
         self.folder = folder
         self.position = Position()
+        self._plan = hashlib.sha256(repr(task.plan(1)).encode()).hexdigest()  # tells whose batches a checkpoint is of
         self._drawn = -math.inf  # when the curves were drawn last
         self.rank, self.world = parallel.rank(), parallel.world()
         task.network.to(options.device)
@@ -304,15 +306,22 @@ class Trainer(Generic[Item, Batch]):
                     "averaged": self.averaged,
                     "optimizer": self.optimizer.state_dict(),
                     "position": asdict(self.position),
+                    "plan": self._plan,
                     "carried": carried,
                     "description": self.task.description(),
                 },
             )
 
     def resume(self) -> None:
-        """Goes on from `checkpoint.pt`. Raises `AsrError` if there is none or it is of another network."""
+        """Goes on from `checkpoint.pt`. Raises `AsrError` if there is none, or it is of another network or of other
+        batches."""
         path = self.folder / "checkpoint.pt"
         saved = read_checkpoint(path)
+        if saved.get("plan", self._plan) != self._plan:
+            raise AsrError(
+                f"{path}: was trained on other batches, by another seed, mixture or corpus; resume with those, or "
+                f"begin a new run from its weights: --from {path} --folder DIR"
+            )
         try:
             self.task.network.load_state_dict(saved["network"])
             self.averaged = {name: value.to(self.options.device) for name, value in saved["averaged"].items()}

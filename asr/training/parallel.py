@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+
+def join(backend: str) -> None:
+    """Joins the processes that `torchrun` started beside this one; does nothing without it, or the second time.
+
+    torchrun keeps one store for all its attempts, with the addresses at which processes that are dead now could be
+    reached (pytorch issue 135712). On one machine each attempt therefore gets names of its own in it; between machines,
+    which do not count their attempts alike, TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes a new store each time.
+    """
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+        return
+    if os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
+        dist.init_process_group(backend)
+        return
+    store, rank, world = next(rendezvous("env://"))
+    own = dist.PrefixStore(f"attempt {restarts()}", store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=world)
+
+
+def restarts() -> int:
+    """How often `torchrun` has started this process again after one of its processes had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def rank() -> int:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from asr.errors import AsrError
 from asr.training import parallel
@@ -37,35 +36,49 @@ def train_recipe(
 ) -> dict[str, float]:
     """Trains what a recipe file describes; returns the figures of the last validation. See `asr train --help`."""
     recipe = load_recipe(path, overrides)
-    if start:
-        recipe = recipe_from(recipe, start)
     folder = folder or Path("runs") / recipe.name
     if not data.is_dir():
         raise AsrError(f"{data}: no such data folder; say where the data is with --data DIR")
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by torchrun, after a process died
-    resume = resume or (restarted and (folder / "checkpoint.pt").exists())
+    if isinstance(recipe, Recipe):
+        return _train(recipe, path, data, folder, resume, dry_run, start)
+    figures = {}
+    for name, member in recipe.members().items():
+        begun = resume and (folder / name / "checkpoint.pt").exists()
+        _say_once(f"\n{name}")
+        for key, value in _train(member, path, data, folder / name, begun, dry_run, start).items():
+            figures[f"{name}: {key}"] = value
+    if not dry_run and parallel.rank() == 0:
+        _say("\n".join(recipe.conclude(data, folder)))
+    return figures
+
+
+def _train(
+    recipe: Recipe, path: Path, data: Path, folder: Path, resume: bool, dry_run: bool, start: Path | None
+) -> dict[str, float]:
+    if start:
+        recipe = recipe_from(recipe, start)
+    resume = resume or (parallel.restarts() > 0 and (folder / "checkpoint.pt").exists())
     if not resume and (folder / "checkpoint.pt").exists():
         raise AsrError(f"{folder}: holds a run already; go on with --resume, or name another one with --folder")
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if recipe.training.device.startswith("cuda") else "gloo")
+    parallel.join("nccl" if recipe.training.device.startswith("cuda") else "gloo")
     torch.manual_seed(recipe.training.seed)
     folder.mkdir(parents=True, exist_ok=True)
     task = recipe.task(data, folder)
     trainer = Trainer(task, recipe.training, folder)
     if resume:
         trainer.resume()
+        if changed := _changed_settings(recipe, folder / "config.json"):
+            _say_once(f"goes on with other settings than before: {', '.join(changed)}")
     batches = task.plan(1)
+    _say_once(_forecast(recipe, task, batches))
     if trainer.rank == 0:
-        _say(_forecast(recipe, task, batches))
         _write_config(recipe, folder, path, data)
     trial = _try_largest_batch(task, recipe, batches)
-    if trainer.rank == 0:
-        _say(trial.forecast(len(batches), recipe.training))
+    _say_once(trial.forecast(len(batches), recipe.training))
     if dry_run:
         return {}
     figures = trainer.run()
-    if trainer.rank == 0:
-        _say("\n".join(["done; what to do with it:", *recipe.afterwards(data, folder)]))
+    _say_once("\n".join(["done; what to do with it:", *recipe.afterwards(data, folder)]))
     return figures
 
 
@@ -118,6 +131,23 @@ def _try_largest_batch(task: Task[Any, Any], recipe: Recipe, batches: Sequence[S
     return Trial(len(items), *seconds)
 
 
+def _changed_settings(recipe: Recipe, config: Path) -> list[str]:
+    """What is set otherwise than in the run's `config.json`, each as "key old -> new"."""
+    try:
+        before = _flat(json.loads(config.read_text(encoding="utf-8"))["settings"])
+    except (OSError, ValueError, KeyError):  # the run was begun without it, or it was removed
+        return []
+    now = _flat(json.loads(json.dumps(dataclasses.asdict(recipe))))  # type: ignore[call-overload]
+    return [f"{key} {before.get(key)} -> {now.get(key)}" for key in now if now[key] != before.get(key)]
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
 def _write_config(recipe: Recipe, folder: Path, path: Path, data: Path) -> None:
     packages = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
     config = {
@@ -126,6 +156,11 @@ def _write_config(recipe: Recipe, folder: Path, path: Path, data: Path) -> None:
         "python": platform.python_version(), "packages": dict(sorted(packages.items(), key=lambda p: p[0].lower())),
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _say_once(text: str) -> None:
+    if parallel.rank() == 0:
+        _say(text)
 
 
 def _say(line: str) -> None:
