@@ -21,6 +21,7 @@ recipe = RecognizerRecipe(
     valid=("manifests/commands_valid.jsonl",),
     test=("manifests/commands_test.jsonl",),
     subwords=512,  # more than there are: whole words
+    keep_subwords=False,
     noises="noise",
     rooms="rir",
     shape=Shape(streaming_layers=2, streaming_width=144, second_layers=1, second_width=96, dropout=0.1),

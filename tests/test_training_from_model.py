@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 pytest.importorskip("onnx", reason="reads networks' weights: pip install '.[plot]'")
 
 import asr
+from asr.cli.export import export
 from asr.cli.train import train
 from asr.errors import AsrError
 from asr.memory.cells import trace
@@ -26,7 +27,7 @@ from asr.training.features import FrontEnd, log_mel
 from asr.training.from_model import read_start, recipe_from, start_from, start_subwords
 from asr.training.loop import Options
 from asr.training.model import AcousticModel, Shape
-from asr.training.recognizer import RecognizerRecipe
+from asr.training.recognizer import RecognizerRecipe, Targets
 
 DATA = Path(__file__).parent / "data"
 LogProbs = tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]  # first and second reading
@@ -167,6 +168,28 @@ def test_the_shipped_alphabet_is_kept(shipped: Recognizer) -> None:
     assert subwords is not None and ("<blank>", *subwords.tokens) == shipped.network.heads["spelling"]
     assert "".join(subwords.tokens[n - 1] for n in subwords.encode("the tide")) == "▁the▁tide"
     assert start_subwords(source, ["größe"]) is None
+
+
+def test_another_alphabet_where_it_is_asked_for(shipped: Recognizer, tmp_path: Path) -> None:
+    recipe = replace(TINY, start=str(shipped.network.directory))
+    texts = ["up down", "down"]
+    assert len(Targets(recipe, DATA, texts).heads["spelling"]) == len(shipped.network.heads["spelling"])
+    own = Targets(replace(recipe, keep_subwords=False), DATA, texts)
+    assert [len(own(word)["spelling"]) for word in ("up", "down")] == [1, 1]
+
+
+def test_an_adapted_model_takes_the_words_of_the_one_it_came_from(
+    tiny_model: Path, shipped: Recognizer, tmp_path: Path
+) -> None:
+    weights, description = read_start(tiny_model)
+    torch.save({"network": weights, "description": {"kind": "recognizer", **description}}, tmp_path / "best.pt")
+    directory = shipped.network.directory
+    done = CliRunner().invoke(export, [str(tmp_path / "best.pt"), str(tmp_path / "model"), "--like", str(directory)])
+    assert done.exit_code == 0, done.output
+    for name in ("words.lm", "words.lexicon", "tagger.onnx", "g2p.onnx"):
+        assert (tmp_path / "model" / name).read_bytes() == (directory / name).read_bytes()
+    config, origin = (json.loads((folder / "model.json").read_text()) for folder in (tmp_path / "model", directory))
+    assert config["decoding"] == origin["decoding"] and config["heads"] == description["heads"]
 
 
 def test_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--g2p", type=FILE, help="Checkpoint of the grapheme-to-phone network, made by recipes/g2p.py.")
 @click.option("--selftest", type=FILE, help="A short recording that the model can be tested with.")
 @click.option("--with", "parts", type=FILE, multiple=True, help="Another file of the model, e.g. words.lm; repeatable.")
+@click.option("--like", type=click.Path(path_type=Path), metavar="MODEL",
+              help="Take lexicon, language model, tagger and decoding weights from this model.")  # fmt: skip
 @click.option("--float", "whole", is_flag=True, help="Keep float weights; four times as large.")
 @click.option("--evaluate", "manifest", type=FILE, help="Error rates of float and int8 side by side on this manifest.")
 def export(
     checkpoint: Path, directory: Path, version: str, g2p: Path | None, selftest: Path | None,
-    parts: tuple[Path, ...], whole: bool, manifest: Path | None,
+    parts: tuple[Path, ...], like: Path | None, whole: bool, manifest: Path | None,
 ) -> None:  # fmt: skip
     """Write the network of CHECKPOINT as a model directory for `asr transcribe --model DIRECTORY`.
 
@@ -38,7 +40,9 @@ def export(
 
         export_tagger(checkpoint, directory, int8=not whole)
     else:
-        export_model(checkpoint, directory, version=version, g2p=g2p, selftest=selftest, parts=parts, int8=not whole)
+        export_model(
+            checkpoint, directory, version=version, g2p=g2p, selftest=selftest, parts=parts, like=like, int8=not whole
+        )
     for path in sorted(directory.iterdir()):
         click.echo(f"{path.stat().st_size / 1e6:8.2f} MB  {path.name}")
     if manifest:

@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from asr.audio import Recording, read_audio
+from asr.decoders import G2P, LANGUAGE_MODEL, LEXICON
 from asr.errors import AsrError
 from asr.g2p import ALPHABET as LETTERS
+from asr.punctuation import FILE as TAGGER
+from asr.recognizer import find_model
 from asr.training.features import FrontEnd, hann_window, mel_matrix
 from asr.training.g2p import G2p, G2pShape
 from asr.training.loop import read_checkpoint
@@ -25,6 +28,7 @@ from asr.training.model import AcousticModel, Shape, State
 
 FORMAT = 1
 OPSET = 17
+PARTS = (LEXICON, LANGUAGE_MODEL, G2P, TAGGER)
 STATE_NAMES = {"lstm": ("h", "c"), "rnn": ("h",), "none": ()}
 
 
@@ -98,17 +102,22 @@ def export_model(
     g2p: Path | None = None,
     selftest: Path | None = None,
     parts: Sequence[Path] = (),
+    like: Path | None = None,
     int8: bool = True,
 ) -> None:
     """Writes a model directory.
 
-    `g2p` is the checkpoint of a grapheme-to-phone network, `selftest` a short recording, `parts` are further files to
-    copy (words.lm, words.lexicon, tagger.onnx, card.md). What a directory already holds of these is kept, and so are
-    decoding weights and calibration in its model.json. The self-test's text and the checksums are written by
-    tools/release, when everything is in place. Raises `AsrError` for a checkpoint that cannot be read.
+    `like` is a model directory (or the name of a shipped one) whose lexicon, language model, tagger, g2p network,
+    decoding weights and calibration are taken over. `g2p` is the checkpoint of a grapheme-to-phone network, `selftest`
+    a short recording, `parts` are further files to copy (words.lm, words.lexicon, tagger.onnx, card.md). What a
+    directory already holds of these is kept, and so are decoding weights and calibration in its model.json. The
+    self-test's text and the checksums are written by tools/release, when everything is in place. Raises `AsrError` for
+    a checkpoint that cannot be read.
     """
     model, description = load_acoustic_model(checkpoint)
     directory.mkdir(parents=True, exist_ok=True)
+    if like:
+        _take_over(find_model(like), directory)
     with tempfile.TemporaryDirectory() as scratch:
         write_networks(model, FrontEnd(**description["front_end"]), Path(scratch), directory, int8)
         if g2p:
@@ -120,6 +129,13 @@ def export_model(
     for part in parts:
         shutil.copyfile(part, directory / part.name)
     write_config(directory, model, description, version)
+
+
+def _take_over(source: Path, directory: Path) -> None:
+    """All that does not belong to a model's networks alone; write_config keeps what model.json says of decoding."""
+    for name in (*PARTS, "model.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, directory / name)
 
 
 def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, directory: Path, int8: bool) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.g2p import PHONES
+from asr.lexicon import read_dictionary
 from asr.training import corpus as corpora
 from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
@@ -28,7 +29,7 @@ from asr.training.g2p import G2p, G2pShape, pronounce
 from asr.training.loop import Loss, Options, read_checkpoint
 from asr.training.model import AcousticModel, Shape
 from asr.training.progress import duration
-from asr.training.units import BLANK, Pronunciation, learn_subwords, read_dictionary
+from asr.training.units import BLANK, Pronunciation, learn_subwords
 
 MEMORY_SLOTS = 64
 
@@ -65,8 +66,9 @@ class RecognizerRecipe:
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
         manifests = [str(data / manifest) for manifest in self.test or self.valid] or ["MANIFEST"]
+        adapted = self.dictionary and self.start and not Path(self.start).is_file()  # of a model: its words go on
         return [
-            f"asr export {run / 'best.pt'} {run / 'model'}",
+            f"asr export {run / 'best.pt'} {run / 'model'}" + (f" --like {self.start}" if adapted else ""),
             *(f"asr evaluate {manifest} --model {run / 'model'}" for manifest in manifests),
         ]
 
@@ -108,7 +110,7 @@ class Targets:
 
 def pronunciations(words: Sequence[str], dictionary: Path, g2p: str) -> dict[str, Pronunciation]:
     """How each word is said: the dictionary's first entry, the grapheme-to-phone network for the rest."""
-    entries = read_dictionary(dictionary)
+    entries = read_dictionary(dictionary, PHONES)
     unknown = [word for word in words if word not in entries]
     said = {word: entries[word][0] for word in words if word in entries}
     if unknown:
@@ -153,6 +155,7 @@ class RecognizerTask:
         self._durations = [
             self._train_audio.length(s.utterance.audio) / recipe.front_end.sample_rate for s in self._train
         ]
+        self._shortest = [self._seconds_needed(targets) for targets in self._train_targets]
         self._shares = [spoken.share for spoken in self._train]
         self._drop_too_short(dropped)
         noises = corpora.read_sounds(data / recipe.noises) if recipe.noises else []
@@ -169,12 +172,15 @@ class RecognizerTask:
                 print(line, file=sys.stderr)
 
     def _drop_too_short(self, dropped: Dropped) -> None:
-        frame = self.recipe.front_end.hop * self.recipe.shape.stack / self.recipe.front_end.sample_rate
-        for number, targets in enumerate(self._train_targets):
-            needed = max(len(t) + sum(a == b for a, b in itertools.pairwise(t)) for t in targets.values())
-            if needed > self._durations[number] / frame:
+        for number, seconds in enumerate(self._shortest):
+            if seconds > self._durations[number]:
                 self._shares[number] = 0.0
                 dropped.add("too short for their text", str(self._train[number].utterance.audio))
+
+    def _seconds_needed(self, targets: dict[str, list[int]]) -> float:
+        """The shortest sound in which CTC can say these tokens: a frame each, and one more between equal ones."""
+        frame = self.recipe.front_end.hop * self.recipe.shape.stack / self.recipe.front_end.sample_rate
+        return frame * max(len(t) + sum(a == b for a, b in itertools.pairwise(t)) for t in targets.values())
 
     @torch.no_grad()
     def _measure_features(self, utterances: int = 500) -> None:
@@ -224,13 +230,19 @@ class RecognizerTask:
             for place, piece in enumerate(example.pieces):
                 if place:
                     parts.append(np.zeros(round(random.uniform(*mixture.pause_seconds) * rate), np.float32))
-                parts.append(self._cut(self._audio(piece), random))
+                whole = self._audio(piece)
+                cut = self._cut(whole, random)
+                parts.append(cut if len(cut) >= self._shortest[piece] * rate else whole)
             samples = np.concatenate(parts)
             samples = self.acoustics(samples, random)
         samples = samples + random.standard_normal(len(samples), np.float32) * np.float32(
             10 ** random.uniform(-5.5, -3.5)
         )
-        features = self.network.streaming.normalize(self._features(samples, self.acoustics.speed(random)))
+        fastest = len(samples) / rate / max(sum(self._shortest[piece] for piece in example.pieces), 1e-9)
+        speed = self.acoustics.speed(random)
+        if speed > fastest:  # too fast for its text: CTC would give it no loss
+            speed = min(speed, 1.0)
+        features = self.network.streaming.normalize(self._features(samples, speed))
         if example.pieces:
             self.acoustics.mask(features.numpy(), epoch, random)
         return features
