@@ -12,7 +12,7 @@ needs it to tell a repeated token from a new one; 0, the blank, at the start), t
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -368,23 +368,35 @@ def _tree(arrays: dict[str, NDArray[Any]], tokens: int) -> Tree:
     )
 
 
-def read_dictionary(path: Path, tokens: Sequence[str]) -> dict[str, list[Pronunciation]]:
-    """Pronunciations from a file in CMUdict's form: `word(2) W ER1 D # remark`, stress left out.
+def read_dictionary(path: Path, phones: Collection[str] | None = None) -> dict[str, list[tuple[str, ...]]]:
+    """The sounds of each word of a file in CMUdict's form, `word(2) W ER1 D # remark`, without stress, in its order.
+
+    Raises `AsrError` where the file cannot be read, and for a line without sounds or with others than `phones`.
+    """
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for line in _lines(path, "dictionary"):
+        word, *sounds = line.split("#")[0].split()
+        said = tuple(sound.rstrip("012") for sound in sounds)
+        if not said or (phones is not None and not set(said) <= set(phones)):
+            raise AsrError(f"{path}: {line.strip()!r} is not a word and its sounds")
+        known = found.setdefault(word.lower().partition("(")[0], [])
+        if said not in known:
+            known.append(said)
+    return found
+
+
+def read_pronunciations(path: Path, tokens: Sequence[str]) -> dict[str, list[Pronunciation]]:
+    """The pronunciations of a dictionary as numbers of `tokens`; raises `AsrError` where there are none.
 
     Words that the project's normalization would change (abbreviations, marks) are skipped, as are those with sounds
-    that `tokens` lack. Raises `AsrError` where the file cannot be read or holds no word.
+    that `tokens` lack.
     """
     numbers = {token: number for number, token in enumerate(tokens) if number}
     found: dict[str, list[Pronunciation]] = {}
-    for line in _lines(path, "dictionary"):
-        word, *sounds = line.split("#")[0].split()
-        word = word.lower().partition("(")[0]
-        pronunciation = tuple(numbers.get(sound.rstrip("012"), 0) for sound in sounds)
-        if not pronunciation or 0 in pronunciation or not _spoken(word):
-            continue
-        known = found.setdefault(word, [])
-        if pronunciation not in known:
-            known.append(pronunciation)
+    for word, ways in read_dictionary(path).items():
+        known = [tuple(numbers[sound] for sound in way) for way in ways if numbers.keys() >= set(way)]
+        if known and _spoken(word):
+            found[word] = known
     if not found:
         raise AsrError(f"{path} holds no pronunciation made of the model's sounds; use a file in CMUdict's form")
     return found

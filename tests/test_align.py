@@ -11,7 +11,7 @@ from oracle import DICTIONARY, PHONES, speak, write_oracle
 from asr.align import align_file, read_text
 from asr.cli import main
 from asr.errors import AsrError
-from asr.lexicon import Lexicon, read_dictionary
+from asr.lexicon import Lexicon, read_pronunciations
 from asr.writers import from_json
 
 
@@ -20,7 +20,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = write_oracle(tmp_path_factory.mktemp("model"))
     dictionary = directory / "dictionary"
     dictionary.write_text(DICTIONARY, encoding="utf-8")
-    known = read_dictionary(dictionary, PHONES)
+    known = read_pronunciations(dictionary, PHONES)
     Lexicon.build([(word, way) for word, ways in known.items() for way in ways], PHONES).save(
         directory / "words.lexicon"
     )

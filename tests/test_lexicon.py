@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.cli import main
 from asr.errors import AsrError, ModelError
 from asr.g2p import PHONES
-from asr.lexicon import Lexicon, Tree, read_dictionary
+from asr.lexicon import Lexicon, Tree, read_pronunciations
 
 TOKENS = ("<blank>", "A", "B", "C", "D")
 ENTRIES = [("ab", (1, 2)), ("abe", (1, 2)), ("a", (1,)), ("bad", (2, 1, 4)), ("bad", (2, 1, 1, 4))]
@@ -154,11 +154,11 @@ def test_dictionaries_are_read_without_stress_and_abbreviations(tmp_path: Path) 
     path = tmp_path / "dictionary"
     path.write_text(DICTIONARY, encoding="utf-8")
     tokens = ("<blank>", *PHONES)
-    found = read_dictionary(path, tokens)
+    found = read_pronunciations(path, tokens)
     names = {word: [" ".join(tokens[token] for token in way) for way in ways] for word, ways in found.items()}
     assert names == {"read": ["R EH D", "R IY D"], "red": ["R EH D"], "bush": ["B UH SH"]}
     with pytest.raises(AsrError, match="nothing"):
-        read_dictionary(tmp_path / "nothing", tokens)
+        read_pronunciations(tmp_path / "nothing", tokens)
 
 
 def test_the_command_builds_and_shows(tmp_path: Path) -> None:

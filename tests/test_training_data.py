@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from asr.audio import read_audio
 from asr.errors import AsrError
+from asr.g2p import PHONES
+from asr.lexicon import read_dictionary
 from asr.training import augment
 from asr.training.cache import AudioCache, build_cache
 from asr.training.corpus import Mixture, plan_epoch, speech_edges
-from asr.training.units import learn_subwords, read_dictionary
+from asr.training.units import learn_subwords
 
 DATA = Path(__file__).parent / "data"
 
@@ -44,10 +46,10 @@ def test_subwords_spell_the_text_again(words: list[str]) -> None:
 def test_a_dictionary_is_read_without_stress_and_comments(tmp_path: Path) -> None:
     path = tmp_path / "some.dict"
     path.write_text("read R EH1 D\nread(2) R IY1 D # present\nread(3) R IY0 D\n'em AH0 M\n")
-    assert read_dictionary(path) == {"read": [("R", "EH", "D"), ("R", "IY", "D")], "'em": [("AH", "M")]}
+    assert read_dictionary(path, PHONES) == {"read": [("R", "EH", "D"), ("R", "IY", "D")], "'em": [("AH", "M")]}
     path.write_text("read R EH1 D\nodd QQ\n")
-    with pytest.raises(AsrError, match="line 2"):
-        read_dictionary(path)
+    with pytest.raises(AsrError, match="odd QQ"):
+        read_dictionary(path, PHONES)
 
 
 DURATIONS = list(np.random.default_rng(0).uniform(1, 20, 300))

@@ -17,7 +17,7 @@ from asr.datasets.manifest import Utterance, write_manifest
 from asr.decoder import Decoder
 from asr.decoders import load_decoders
 from asr.errors import AsrError
-from asr.lexicon import Lexicon, read_dictionary
+from asr.lexicon import Lexicon, read_pronunciations
 from asr.network import Network
 from asr.tune import Spoken, TuneOptions, halves, search, tune_reading
 
@@ -78,7 +78,7 @@ def test_tuning_takes_errors_and_overconfidence_away() -> None:
 def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
     model = write_oracle(tmp_path / "model")
     (tmp_path / "dictionary").write_text(DICTIONARY, encoding="utf-8")
-    known = read_dictionary(tmp_path / "dictionary", PHONES)
+    known = read_pronunciations(tmp_path / "dictionary", PHONES)
     Lexicon.build([(word, way) for word, ways in known.items() for way in ways], PHONES).save(model / "words.lexicon")
     utterances = []
     for number, text in enumerate(["one two threes", "two two", "three ones", "slip one"]):

@@ -27,10 +27,10 @@ def build(words: Path | None, dictionary: Path, g2p: Path | None, lm: Path | Non
     """
     from asr.g2p import PHONES, GraphemeToPhone, complete
     from asr.language_model import LanguageModel
-    from asr.lexicon import Lexicon, read_dictionary, read_words
+    from asr.lexicon import Lexicon, read_pronunciations, read_words
 
     tokens = ("<blank>", *PHONES)
-    known = read_dictionary(dictionary, tokens)
+    known = read_pronunciations(dictionary, tokens)
     wanted = read_words(words) if words is not None else list(known)
     found, silent = complete(wanted, known, tokens, GraphemeToPhone.load(g2p) if g2p else None)
     scores = None

@@ -12,7 +12,7 @@ from asr.errors import AsrError
 from asr.evaluate.scores import Score, align
 from asr.g2p import ALPHABET
 from asr.greedy import collapse
-from asr.lexicon import read_dictionary
+from asr.lexicon import read_pronunciations
 from asr.network import Network
 from asr.posteriors import Reading, log_probs
 
@@ -24,7 +24,7 @@ class ReferencePhones:
     def __init__(self, network: Network, dictionary: Path | None = None) -> None:
         """Raises `AsrError` where there is neither a dictionary nor a lexicon in the model directory."""
         self._tokens = network.heads[PHONES]
-        self._known = {} if dictionary is None else read_dictionary(dictionary, self._tokens)
+        self._known = {} if dictionary is None else read_pronunciations(dictionary, self._tokens)
         self._lexicon, self._g2p = load_pronunciations(network)
         self._found: dict[str, list[str] | None] = {}
         if not self._known and self._lexicon is None:

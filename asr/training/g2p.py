@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from asr.g2p import ALPHABET as LETTERS
 from asr.g2p import PHONES
+from asr.lexicon import read_dictionary
 from asr.training.loop import Loss, Options
 from asr.training.model import make_cell, reverse
-from asr.training.units import Pronunciation, read_dictionary
+from asr.training.units import Pronunciation
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ class G2pTask:
     def __init__(self, recipe: G2pRecipe, dictionary: Path) -> None:
         self.recipe = recipe
         entries = {
-            word: said for word, said in sorted(read_dictionary(dictionary).items()) if set(word) <= set(LETTERS)
+            word: said
+            for word, said in sorted(read_dictionary(dictionary, PHONES).items())
+            if set(word) <= set(LETTERS)
         }
         words = list(entries)
         random.Random(recipe.training.seed).shuffle(words)

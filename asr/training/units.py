@@ -5,39 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from asr.errors import AsrError
-from asr.g2p import PHONES
 from asr.network import WORD_START
 
 BLANK = "<blank>"
 Pronunciation = tuple[str, ...]
-
-
-def read_dictionary(path: Path) -> dict[str, list[Pronunciation]]:
-    """Pronunciations of each word of a file in CMUdict's format, stress removed, in the file's order.
-
-    Raises `AsrError` if the file is missing or holds phones that are not ARPABET's 39.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AsrError(f"{path}: not a readable pronunciation dictionary ({error})") from error
-    known = set(PHONES)
-    entries: dict[str, list[Pronunciation]] = {}
-    for number, line in enumerate(lines, start=1):
-        fields = line.split("#")[0].split()
-        if not fields or line.startswith(";;;"):
-            continue
-        word = fields[0].lower().split("(")[0]
-        phones = tuple(field.rstrip("012") for field in fields[1:])
-        if not phones or not known.issuperset(phones):
-            raise AsrError(f"{path}, line {number}: {line.strip()!r} is not a word and its ARPABET phones")
-        pronunciations = entries.setdefault(word, [])
-        if phones not in pronunciations:
-            pronunciations.append(phones)
-    return entries
 
 
 class Subwords:
