@@ -7,8 +7,10 @@ from pathlib import Path
 
 from asr.aligner import AlignedWord, Aligner, AlignOptions
 from asr.audio import Audio
+from asr.decoder import timed
 from asr.decoders import PHONES, SPELLING, decoder_options, load_pronunciations
 from asr.errors import AsrError, TextError
+from asr.greedy import DecodedWord
 from asr.network import Network
 from asr.posteriors import log_probs, mono_blocks
 from asr.results import Segment, Transcript, Word
@@ -71,11 +73,12 @@ def align_file(
         duration = source.position
     seconds = network.frame_seconds
     shift = decoder_options(network.config.get("decoding", {}).get("second", {}))
+    heard = [DecodedWord(word.text, word.start, word.end, word.confidence) for word in found.words]
     placed, sounds = [], []
-    for word, following in zip(found.words, [*found.words[1:], None], strict=False):
-        start, end = word.start + shift.start_shift, word.end + shift.end_shift
-        limit = duration / seconds if following is None else following.start + shift.start_shift
-        start, end = max(0.0, start), min(max(end, start + 1), max(limit, start + 1))
+    for word, said in zip(
+        found.words, timed(heard, duration / seconds, shift.start_shift, shift.end_shift), strict=True
+    ):
+        start, end = said.start_frame, said.end_frame
         placed.append((word.index, _word(word, words[word.index].written, start * seconds, end * seconds)))
         edges = [start, *(sound.start for sound in word.sounds[1:]), end]
         for number, sound in enumerate(word.sounds):

@@ -73,8 +73,13 @@ class DecoderState:
 
     def copy(self) -> DecoderState:
         """An independent state, to look ahead with."""
-        lists = {"clarity": list(self.clarity), "shown": list(self.shown)}
-        return replace(self, beam=copy.copy(self.beam), history=self.history.copy(), **lists)
+        return replace(
+            self,
+            beam=copy.copy(self.beam),
+            history=self.history.copy(),
+            clarity=list(self.clarity),
+            shown=list(self.shown),
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The state as plain arrays for `Decoder.restore`."""
@@ -251,12 +256,16 @@ class Decoder:
         search, options = state.search, state.search.options
         frames = np.maximum(log_probs, _LEAST, dtype=np.float64)
         clarity = frames.max(axis=1).tolist()
-        sure = frames[:, 0] > np.log(options.blank_skip) if options.blank_skip < 1 else np.zeros(len(frames), bool)
-        if options.blank_penalty:
+        offsets = np.zeros(len(frames))
+        if options.blank_penalty or (options.prior_weight and options.log_priors):
             frames[:, 0] -= options.blank_penalty
-        if options.prior_weight and options.log_priors:
-            frames -= options.prior_weight * np.array(options.log_priors)
-        for frame, skip, clear in zip(frames, sure.tolist(), clarity, strict=True):
+            if options.log_priors:
+                frames -= options.prior_weight * np.array(options.log_priors)
+            offsets = np.logaddexp.reduce(frames, axis=1)
+            frames -= offsets[:, None]  # thresholds mean probabilities as the weights make them
+        sure = frames[:, 0] > np.log(options.blank_skip) if options.blank_skip < 1 else np.zeros(len(frames), bool)
+        for frame, skip, clear, offset in zip(frames, sure.tolist(), clarity, offsets.tolist(), strict=True):
+            state.offset += offset
             if skip:
                 state.offset += float(frame[0])
                 if not state.aged:
@@ -353,7 +362,7 @@ class Decoder:
         for text, pieces in self._groups(said, state):
             confidence = self.calibration.confidence(self._evidence(text, pieces, state))
             words.append(DecodedWord(text, pieces[0].start, pieces[-1].end + 1, confidence))
-        return self._timed(words, state.frames)
+        return timed(words, state.frames, self.options.start_shift, self.options.end_shift)
 
     def _groups(self, said: list[SaidWord], state: DecoderState) -> list[tuple[str, list[SaidWord]]]:
         """Words of the output and what they are made of: a word of the lexicon, spelling tokens, or unknown sounds."""
@@ -373,18 +382,6 @@ class Decoder:
             return groups
         words = [(text.replace(WORD_START, ""), pieces) for text, pieces in groups]
         return [(text, pieces) for text, pieces in words if text]
-
-    def _timed(self, words: list[DecodedWord], frames: int) -> tuple[DecodedWord, ...]:
-        """Times with the head's constant delays taken out; words do not overlap."""
-        early, late = self.options.start_shift, self.options.end_shift
-        if not early and not late:
-            return tuple(words)
-        starts = [max(0.0, word.start_frame + early) for word in words]
-        timed = []
-        for word, start, limit in zip(words, starts, [*starts[1:], float(frames)], strict=True):
-            end = min(word.end_frame + late, limit)
-            timed.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
-        return tuple(timed)
 
     def _evidence(self, text: str, pieces: list[SaidWord], state: DecoderState) -> Evidence:
         heard = state.clarity[pieces[0].start : pieces[-1].end + 1] or [0.0]
@@ -424,6 +421,22 @@ class Decoder:
         ):
             raise StreamError("This decoder state is damaged or another model's: start a new stream.")
         return state
+
+
+def timed(words: Sequence[DecodedWord], frames: float, start_shift: float, end_shift: float) -> tuple[DecodedWord, ...]:
+    """Words of a sound of so many frames, from the first and the last token of each to where it begins and ends.
+
+    CTC's tokens stand somewhere in their sounds, so constants are added (in frames). A word ends where the next one
+    begins at the latest: in running speech the next word tells more about an end than the last token does.
+    """
+    if not start_shift and not end_shift:
+        return tuple(words)
+    starts = [max(0.0, word.start_frame + start_shift) for word in words]
+    found = []
+    for word, start, limit in zip(words, starts, [*starts[1:], float(frames)], strict=True):
+        end = min(word.end_frame + end_shift, limit)
+        found.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
+    return tuple(found)
 
 
 def _inside(values: NDArray[Any], least: int, end: int) -> bool:

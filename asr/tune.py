@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,20 @@ def hear(
     return material
 
 
-def halves(material: Sequence[Spoken], seed: int = 1) -> tuple[list[Spoken], list[Spoken]]:
+class _Voice(Protocol):
+    """Speech of somebody."""
+
+    @property
+    def speaker(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
+Voice = TypeVar("Voice", bound=_Voice)
+
+
+def halves(material: Sequence[Voice], seed: int = 1) -> tuple[list[Voice], list[Voice]]:
     """Speakers dealt into two halves of about the same amount of speech, by chance that the seed decides."""
     seconds: dict[str, float] = {}
     for one in material:
@@ -262,6 +276,11 @@ def store(model: Path, tuned: Mapping[Reading, Tuned]) -> None:
     for reading, found in tuned.items():
         decoding[reading] = vars(found.options)
         calibration[reading] = found.calibration.to_config()
+    write_config(model, config)
+
+
+def write_config(model: Path, config: Mapping[str, object]) -> None:
+    """Write a directory's `model.json`, all of it or nothing."""
     path = model / "model.json"
     scratch = path.with_suffix(".part")
     scratch.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -62,7 +62,7 @@ class Bench:
         return read_manifest(self.manifests / "valid.jsonl")
 
     @cached_property
-    def tuned_on(self) -> set[str | None]:
+    def tuned_on(self) -> set[str]:
         """The speakers that `asr tune valid.jsonl` tunes on."""
         everybody = [Spoken("", one.speaker or str(one.audio), one.duration, {}) for one in self.valid]
         return {one.speaker for one in halves(everybody)[0]}
@@ -111,7 +111,7 @@ def read(
     return [" ".join(word.text for word in one.words) for one in found], factor
 
 
-def rate(found: Sequence[str], material: Sequence[Spoken], among: set[str | None] | None = None) -> float:
+def rate(found: Sequence[str], material: Sequence[Spoken], among: set[str] | None = None) -> float:
     """Word errors, of some speakers alone if asked."""
     pairs = [(one.text, text) for one, text in zip(material, found, strict=True) if not among or one.speaker in among]
     return float(Score.sum(score_words(*pair) for pair in pairs).rate or 0.0)

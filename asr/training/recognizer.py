@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from asr.errors import AsrError
 from asr.g2p import PHONES
 from asr.lexicon import read_dictionary
-from asr.lexicon import read_dictionary
 from asr.training import corpus as corpora
 from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
