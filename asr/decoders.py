@@ -59,6 +59,10 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
         )
     except (TypeError, ValueError) as error:
         raise ModelError(f"{directory} does not fit together ({error}): tune or export the model again.") from error
+    if any(len(decoder.options.log_priors) not in (0, len(network.heads[head])) for decoder in (first, second)):
+        raise ModelError(
+            f"{directory} was tuned for other tokens than its {head}: is {LEXICON} missing? Copy it again."
+        )
     return first, second
 
 

@@ -11,6 +11,7 @@ codebooks of 256.
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ModelError
 from asr.flatfile import map_arrays
-from asr.ngram.counts import BEGIN, END, UNKNOWN
+from asr.ngram.counts import BEGIN, END, SPECIAL_WORDS, UNKNOWN
 from asr.ngram.model import NGrams, from_lists
 
 Array = NDArray[Any]
@@ -49,7 +50,8 @@ class LanguageModel:
     state is an int that stands for as much of the history as can matter (0: none): equal states have equal futures.
     """
 
-    def __init__(self, arrays: dict[str, Array], about: dict[str, Any]) -> None:
+    def __init__(self, arrays: dict[str, Array], about: dict[str, Any], path: Path) -> None:
+        self._path = path
         self.order: int = about["order"]
         self.counts: tuple[int, ...] = tuple(about["counts"])  # n-grams by length
         self._arrays = arrays
@@ -70,23 +72,32 @@ class LanguageModel:
         """Map a file that `asr lm` made; `ModelError` where it is missing, damaged or something else."""
         arrays, about = map_arrays(Path(path), MAGIC, "a language model of `asr lm`")
         try:
-            return cls(arrays, about)
+            return cls(arrays, about, Path(path))
         except (KeyError, ValueError) as error:
             raise ModelError(f"{path} was made by another version; make it again with `asr lm`") from error
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """All words by number: <unk>, <s>, </s>, then the others in alphabetical order."""
-        return tuple(zlib.decompress(self._arrays["words"].tobytes()).decode().split("\n"))
+        try:
+            words = tuple(zlib.decompress(self._arrays["words"].tobytes()).decode().split("\n"))
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise ModelError(f"{self._path} is damaged; copy it or make it again with `asr lm`") from error
+        return words
 
-    @cached_property
-    def ids(self) -> dict[str, int]:
-        """The number of each word."""
-        return dict(zip(self.vocabulary, range(self._words), strict=True))
+    def __contains__(self, word: str) -> bool:
+        return self._find_word(word) is not None
 
     def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
         """Numbers of words, 0 (<unk>) for those outside the vocabulary."""
-        return np.array([self.ids.get(word, UNKNOWN) for word in words], np.int64)
+        return np.array([self._find_word(word) or UNKNOWN for word in words], np.int64)
+
+    def _find_word(self, word: str) -> int | None:
+        """By bisection: a dictionary would take longer to make than it takes to transcribe a sentence."""
+        if word in SPECIAL_WORDS:
+            return SPECIAL_WORDS.index(word)
+        number = bisect_left(self.vocabulary, word, len(SPECIAL_WORDS))
+        return number if number < self._words and self.vocabulary[number] == word else None
 
     @cached_property
     def start(self) -> int:

@@ -25,6 +25,7 @@ State = dict[str, Floats]  # by name; never changed in place, so that holding on
 
 FORMAT = 1  # of the model directory
 BLANK = 0  # the token of every head that means "nothing new"
+NEEDED_ENDINGS = (".onnx", ".lexicon", ".lm")
 WORD_START = "▁"  # opens a spelling token that begins a word
 
 
@@ -83,9 +84,30 @@ def read_config(directory: Path) -> dict[str, Any]:
     )
     if missing := [key for key in wanted if key not in config]:
         raise ModelError(f"{path} lacks {', '.join(missing)}: export the model again.")
+    try:
+        tokens = [token for names in config["heads"].values() for token in names]
+        states = [int(size) for part in config["state"] for size in part["shape"] if part["name"]]
+        numbers = [int(config[key]) for key in ("frame_samples", "look_ahead_frames", "hidden")]
+        fits = bool(tokens and states and numbers[0] > 0) and all(isinstance(token, str) for token in tokens)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ModelError(f"{path} is damaged: copy or export the model again.")
     if config["sample_rate"] != SAMPLE_RATE:
         raise ModelError(f"{path} is for {config['sample_rate']} Hz; this program feeds {SAMPLE_RATE}.")
     return config
+
+
+def check_whole(directory: Path) -> None:
+    """Raises `ModelError` if a file that recognition needs is listed in SHA256SUMS, where there is one, and missing."""
+    try:
+        lines = (directory / "SHA256SUMS").read_text(errors="replace").splitlines()
+    except OSError:  # one's own model, not published yet
+        return
+    for line in lines:
+        path = directory / line.partition(" ")[2].lstrip(" *")
+        if path.suffix in NEEDED_ENDINGS and not path.is_file():
+            raise ModelError(f"There is no {path.name} in {directory}: install, copy or export the model again.")
 
 
 class Network:
@@ -115,6 +137,7 @@ class Network:
         """Reads model.json, first.onnx and second.onnx. Raises `ModelError` for what is missing or does not fit."""
         directory = Path(directory)
         config = read_config(directory)
+        check_whole(directory)
         first = open_session(directory / "first.onnx", threads)
         return cls(directory, config, first, open_session(directory / "second.onnx", threads))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import math
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, product
@@ -302,7 +303,7 @@ class TestFile:
         for place in range(longest):
             scores, following = model.score(states, ids[:, place])
             for row, line in enumerate(lines):
-                spoken = ["<s>", *(word if word in model.ids else "<unk>" for word in line)][: place + 2]
+                spoken = ["<s>", *(word if word in model else "<unk>" for word in line)][: place + 2]
                 if place < len(line):
                     history = tuple(spoken[max(0, place + 2 - order) : place + 1]) if order > 1 else ()
                     assert scores[row] == pytest.approx(walk(table, history, spoken[place + 1]), abs=1e-5)
@@ -347,7 +348,17 @@ class TestFile:
 
     def test_vocabulary(self, by_hand: LanguageModel) -> None:
         assert by_hand.vocabulary == ("<unk>", "<s>", "</s>", "day", "good")
-        assert by_hand.word_ids(["good", "evening", "day"]).tolist() == [4, 0, 3]
+        assert by_hand.word_ids(["good", "evening", "day", "a", "zebra", "<s>"]).tolist() == [4, 0, 3, 0, 0, 1]
+        assert "day" in by_hand and "days" not in by_hand
+
+    def test_damaged_words(self, tmp_path: Path, small: NGrams) -> None:
+        write(small, tmp_path / "words.lm")
+        data = bytearray((tmp_path / "words.lm").read_bytes())
+        begin = data.index(zlib.compress("\n".join(small.words).encode(), 9))
+        data[begin + 5] ^= 255
+        (tmp_path / "words.lm").write_bytes(data)
+        with pytest.raises(ModelError, match=r"words\.lm is damaged"):
+            LanguageModel.load(tmp_path / "words.lm").word_ids(["day"])
 
     def test_size_is_foretold(self, tmp_path: Path, small: NGrams) -> None:
         write(small, tmp_path / "small.lm")

@@ -160,7 +160,7 @@ def score(model: Path, text: Path, each_word: bool) -> None:
     for sentence in score_text(loaded, text):
         if each_word:
             for word, value in zip((*sentence.words, "</s>"), sentence.log10, strict=True):
-                click.echo(f"{value:.4f}\t{word if word in loaded.ids else f'{word} (unknown)'}")
+                click.echo(f"{value:.4f}\t{word if word in loaded else f'{word} (unknown)'}")
             click.echo()
         else:
             click.echo(f"{sum(sentence.log10):.4f}\t{sentence.unknown}\t{' '.join(sentence.words)}")

@@ -74,7 +74,7 @@ def perplexity(model: LanguageModel, scored: Iterable[ScoredSentence]) -> Perple
         unknown += sentence.unknown
         every += sum(sentence.log10)
         known += sum(
-            value for word, value in zip((*sentence.words, "</s>"), sentence.log10, strict=True) if word in model.ids
+            value for word, value in zip((*sentence.words, "</s>"), sentence.log10, strict=True) if word in model
         )
     if not count:
         raise TextError("the text has no sentence whose spoken form is known; check the file")
