@@ -35,5 +35,5 @@ recipe = RecognizerRecipe(
         time_masks_per_second=0.12,
         time_width=0.3,
     ),
-    training=Options(epochs=7, learning_rate=1.2e-3, warmup_steps=100, hold=0.4, weight_decay=0.01),
+    training=Options(epochs=6, learning_rate=1.2e-3, warmup_steps=100, hold=0.4, weight_decay=0.01),
 )
