@@ -106,11 +106,12 @@ class Tagger:
         return Reading(marks[0, CONTEXT_WORDS:] + self._bias, cases[0, CONTEXT_WORDS:])
 
     def write(
-        self, words: Sequence[Word], context: Sequence[Word], pauses: Sequence[float], ended_by: EndedBy
+        self, words: Sequence[Word], context: Sequence[Word], pauses: Sequence[float] | None, ended_by: EndedBy
     ) -> list[str]:
         """How each word of a final segment stands in its text: with its mark and capitals, numbers in figures.
 
-        `context` are the words before it as they were written, `pauses` the silence behind each word in seconds.
+        `context` are the words before it as they were written, `pauses` the seconds between each word and what
+        follows, if they are known.
         A word that the one before it contains, as in numbers, is "".
         """
         before = marks_behind(context)

@@ -42,6 +42,7 @@ from asr.training.punctuation import (
     f1_scores,
     fitted_table,
     simulate,
+    simulated_pauses,
     word_counts,
     word_habits,
 )
@@ -152,6 +153,15 @@ def test_simulated_segments() -> None:
     assert (cut[reference[:, -1] == NONE] == ENDED["length"]).mean() > (
         cut[reference[:, -1] >= STOP] == ENDED["length"]
     ).mean()
+
+
+def test_simulated_pauses_are_those_that_the_recognizer_hears() -> None:
+    """A CTC network's last phone comes before the word's end: 0.06 s between words say nothing, 0.3 s say something."""
+    marks = np.tile([NONE, COMMA, STOP], (5000, 1))
+    none, comma, stop = (simulated_pauses(marks, np.random.default_rng(0)) > 0.06).mean(0)
+    assert 0.4 < none < 0.6 and comma > 0.75 and stop > 0.85
+    none, comma, stop = (simulated_pauses(marks, np.random.default_rng(1)) > 0.3).mean(0)
+    assert none < 0.06 and 0.2 < comma < 0.4 and stop > 0.5
 
 
 def test_documents_begin_and_end_with_sentences() -> None:

@@ -15,19 +15,23 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
 
+from asr.endpoint import EndedBy
 from asr.numerals import in_figures
-from asr.punctuation import MARKS, Tagger
+from asr.punctuation import COMMA, CONTEXT_WORDS, MARKS, NONE, PAUSE_BOUNDS, STOP, Numbers, Tagger, marks_behind
 from asr.recognizer import find_model
+from asr.results import Word
 from asr.subtitles import broken_rules, cues
 from asr.writers import from_json
 
 
-def load_tagger(model: str | None) -> Tagger:
-    tagger = Tagger.load(find_model(model))
+def load_tagger(model: str | None, numbers: Numbers = "digits") -> Tagger:
+    tagger = Tagger.load(find_model(model), numbers)
     if tagger is None:
         sys.exit(f"{find_model(model)} has no tagger.onnx: export one with asr export runs/punctuation/best.pt DIR")
     return tagger
@@ -94,38 +98,115 @@ def figures(f1: np.ndarray, given: float, own: float, words: int) -> dict[str, f
     }
 
 
-def speech(arguments: argparse.Namespace) -> dict[str, object]:
-    """Full stop at the end and capitals on the recognizer's own words, against punctuated references."""
-    from asr.datasets import read_manifest
-    from asr.recognizer import Recognizer
+@dataclass
+class Listener:
+    """Stands where the tagger stands and keeps what the recognizer gives it."""
 
-    recognizer = Recognizer(arguments.model)
-    ended = large = first = words = utterances = 0
-    reasons: Counter[str] = Counter()
+    segments: list[tuple[Sequence[Word], Sequence[float], EndedBy]] = field(default_factory=list)
+
+    def write(
+        self, words: Sequence[Word], context: Sequence[Word], pauses: Sequence[float], ended_by: EndedBy
+    ) -> list[str]:
+        self.segments.append((words, pauses, ended_by))
+        return [word.text for word in words]
+
+    def written(self, tagger: Tagger, with_pauses: bool) -> list[Word]:
+        """All words as the tagger writes them, segment after segment."""
+        found: list[Word] = []
+        for words, pauses, ended_by in self.segments:
+            texts = tagger.write(words, found[-CONTEXT_WORDS:], pauses if with_pauses else None, ended_by)
+            found += [replace(word, written=text) for word, text in zip(words, texts, strict=True)]
+        return found
+
+
+@dataclass
+class SpeechScore:
+    """Counts over utterances; inside them only words that were heard right count."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    right_ends: int = 0
+    large: int = 0
+    right_cases: list[bool] = field(default_factory=list)
+    reference: list[int] = field(default_factory=list)
+    said: list[int] = field(default_factory=list)
+
+    def add(self, words: Sequence[Word], pairs: Sequence[tuple[int, int]], marks: list[int], cases: list[int]) -> None:
+        """`pairs`: places in the reference, which has `marks` and `cases`, and among the words."""
+        from asr.training.punctuation_data import case_of
+
+        own = [mark for _, mark in marks_behind(words)]
+        self.ends[MARKS[own[-1]] or "none"] += 1
+        self.right_ends += own[-1] == marks[-1]
+        self.large += (words[0].written or "")[:1].isupper()
+        inside = [(one, other) for one, other in pairs if one < len(marks) - 1 and other < len(words) - 1]
+        self.reference += [marks[one] for one, _ in inside]
+        self.said += [own[other] for _, other in inside]
+        self.right_cases += [case_of(words[other].written or "") == cases[one] for one, other in pairs if one > 0]
+
+    def figures(self) -> dict[str, object]:
+        from asr.training.punctuation import f1_scores
+
+        utterances, words = self.ends.total(), len(self.right_cases)
+        f1 = f1_scores(np.array(self.reference), np.array(self.said))
+        return {
+            "right mark at the end %": round(100 * self.right_ends / max(1, utterances), 2),
+            "what stands there": dict(self.ends),
+            "begins large %": round(100 * self.large / max(1, utterances), 2),
+            "case of words heard right %": round(100 * sum(self.right_cases) / max(1, words), 2),
+            "F1 of commas inside": round(float(f1[0]), 4),
+            "commas inside": [self.reference.count(COMMA), self.said.count(COMMA)],
+            "full stops and question marks inside": [sum(m >= STOP for m in ms) for ms in (self.reference, self.said)],
+            "words": words,
+        }
+
+
+def speech(arguments: argparse.Namespace) -> dict[str, object]:
+    """Marks and capitals on the recognizer's own words, against references as they were written; with the pauses it
+    heard and without; and those pauses beside simulated ones."""
+    from asr.datasets import read_manifest
+    from asr.errors import TextError
+    from asr.recognizer import Recognizer
+    from asr.training.punctuation import simulated_pauses
+    from asr.training.punctuation_data import Vocabulary, tag_line
+
+    tagger = load_tagger(arguments.model, "words")
+    recognizer = Recognizer(arguments.model, plain=True)
+    vocabulary = Vocabulary()
+    scores = {"with pauses": SpeechScore(), "without pauses": SpeechScore()}
+    pauses: dict[int, list[float]] = {mark: [] for mark in (NONE, COMMA, STOP)}
     for utterance in read_manifest(arguments.manifest):
-        if arguments.corpus and utterance.corpus != arguments.corpus:
+        if arguments.corpus not in ("", utterance.corpus) or not re.search(r"[.?!][\"'”’]?$", utterance.text.strip()):
             continue
-        transcript = recognizer.transcribe(utterance.audio)
-        reference = utterance.text.strip()
-        if not transcript.text or not re.search(r"[.?!][\"'”’]?$", reference):
+        try:
+            tags = tag_line(utterance.text, vocabulary)
+        except TextError:
             continue
-        utterances += 1
-        mark = "?" if reference.rstrip("\"'”’").endswith("?") else "."
-        ended += transcript.text[-1] == mark
-        reasons[transcript.text[-1] if transcript.text[-1] in ",.?" else "none"] += 1
-        first += transcript.text[:1].isupper()
-        known = {token.strip(".,;:?!\"'()").lower(): token for token in reference.split()[1:]}
-        for word in transcript.words[1:]:
-            if word.text in known and word.written:
-                words += 1
-                large += word.written[:1].isupper() == known[word.text].lstrip("\"'(")[:1].isupper()
+        listener = Listener()
+        recognizer._model = replace(recognizer._model, tagger=listener)
+        heard = recognizer.transcribe(utterance.audio).words
+        if not heard or not tags:
+            continue
+        names = list(vocabulary.numbers)
+        spoken, marks, cases = [names[number] for number, _, _ in tags], [m for _, m, _ in tags], [c for *_, c in tags]
+        blocks = SequenceMatcher(None, spoken, [word.text for word in heard], autojunk=False).get_matching_blocks()
+        pairs = [(one + i, other + i) for one, other, size in blocks for i in range(size)]
+        for kind, score in scores.items():
+            score.add(listener.written(tagger, kind == "with pauses"), pairs, marks, cases)
+        behind = [pause for _, some, _ in listener.segments for pause in some]
+        for one, other in pairs:
+            if other < len(behind) - 1 and marks[one] in pauses:
+                pauses[marks[one]].append(behind[other])
+    simulated = simulated_pauses(np.tile(np.array([NONE, COMMA, STOP]), (10_000, 1)), np.random.default_rng(0))
+    shares: dict[str, object] = {"up to seconds": " ".join(map(str, PAUSE_BOUNDS)) + " more"}
+    for column, mark in enumerate(pauses):
+        for kind, seconds in (("heard", np.array(pauses[mark])), ("simulated", simulated[:, column])):
+            counts = np.bincount(np.searchsorted(PAUSE_BOUNDS, seconds, "right"), minlength=len(PAUSE_BOUNDS) + 1)
+            percent = (100 * counts / max(1, len(seconds))).round(1)
+            shares[f"{kind} behind {MARKS[mark] or 'no mark'}"] = " ".join(map(str, percent))
     return {
-        "utterances": utterances,
-        "right mark at the end %": round(100 * ended / max(1, utterances), 2),
-        "what stands there": dict(reasons),
-        "begins large %": round(100 * first / max(1, utterances), 2),
-        "case of words heard right %": round(100 * large / max(1, words), 2),
-        "words": words,
+        "utterances": scores["with pauses"].ends.total(),
+        **{kind: score.figures() for kind, score in scores.items()},
+        "pauses, % of words": shares,
     }
 
 
@@ -165,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     of_marks.set_defaults(run=marks)
     of_speech = commands.add_parser("speech", help=speech.__doc__)
     of_speech.add_argument("manifest", type=Path)
-    of_speech.add_argument("--corpus", default="", help="only this corpus of the manifest")
+    of_speech.add_argument("--corpus", default="", help="only this one of the manifest, e.g. common_voice")
     of_speech.add_argument("--model")
     of_speech.set_defaults(run=speech)
     of_numbers = commands.add_parser("numbers", help=numbers.__doc__)
