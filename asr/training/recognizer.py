@@ -66,7 +66,7 @@ class RecognizerRecipe:
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
         manifests = [str(data / manifest) for manifest in self.test or self.valid] or ["MANIFEST"]
-        adapted = self.dictionary and self.start and not Path(self.start).is_file()  # of a model: its words go on
+        adapted = self.start and self.keep_subwords and not Path(self.start).is_file()  # a model, whose words go on
         return [
             f"asr export {run / 'best.pt'} {run / 'model'}" + (f" --like {self.start}" if adapted else ""),
             *(f"asr evaluate {manifest} --model {run / 'model'}" for manifest in manifests),
