@@ -23,11 +23,13 @@ from asr.history import History, SaidWord
 from asr.hotwords import Hotword, Matcher, read_hotwords
 from asr.lexicon import Lexicon, Pronunciation
 from asr.network import WORD_START
+from asr.rescoring import Speller
 from asr.word_model import UNKNOWN_WORD, NoWordModel, PrefixModel, Vocabulary, WordModel
 
 _KEPT = 8  # sets of hotwords, grammar and words whose sounds and search are kept for the next segment or stream
 _RECORDS = 20_000  # of a history before what is not needed is forgotten
 _LATTICE_FRAMES = 750  # how long a history keeps alternatives for certain
+Floats = NDArray[np.floating[Any]]
 _LEAST = -100.0  # log-probs below are taken for this
 _PARTIAL_WEIGHT = 0.02  # hypotheses lighter than this have no say in what is shown
 
@@ -111,6 +113,7 @@ class Decoder:
         g2p: GraphemeToPhone | None = None,
         calibration: Calibration | None = None,
         grammar: GrammarOptions | None = None,
+        speller: Speller | None = None,
     ) -> None:
         """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens."""
         self.tokens = tuple(tokens)
@@ -120,6 +123,7 @@ class Decoder:
         self.options = options or DecoderOptions()
         self.calibration = calibration or Calibration()
         self.grammar_options = grammar or GrammarOptions()
+        self.speller = speller
         self.lexicon = lexicon
         self._model = model
         self._g2p = g2p
@@ -134,8 +138,17 @@ class Decoder:
 
     def with_options(self, options: DecoderOptions, grammar: GrammarOptions | None = None) -> Decoder:
         """The same decoder with other weights and limits."""
-        grammar = grammar or self.grammar_options
-        return Decoder(self.tokens, self.lexicon, self._model, options, self.head, self._g2p, self.calibration, grammar)
+        return Decoder(
+            self.tokens,
+            self.lexicon,
+            self._model,
+            options,
+            self.head,
+            self._g2p,
+            self.calibration,
+            grammar or self.grammar_options,
+            self.speller,
+        )
 
     # Settings
 
@@ -315,28 +328,46 @@ class Decoder:
         rated = [replace(one, posterior=min(share, 1.0)) for one, share in zip(said, shares, strict=True)]
         return self._words(rated[:agreed], state)
 
-    def best(self, state: DecoderState, n: int = 1) -> list[Hypothesis]:
-        """At most n readings of all frames so far, taken as the whole segment, the best first; never none."""
-        said, score, weights, total = self._final(state)
-        best = Hypothesis(self._words(said, state), score)
-        if n == 1:
-            return [best]
-        spoken = [word.text for word in best.words]
-        others = []
-        for other, probability in state.history.alternatives(weights, n):
-            words = self._words(other, state)
-            score = total + float(np.log(probability))
-            if [word.text for word in words] == spoken:
-                best = Hypothesis(best.words, score)
-            else:
-                others.append(Hypothesis(words, score))
-        return [best, *others][:n]
+    def best(self, state: DecoderState, n: int = 1, spelling: Floats | None = None) -> list[Hypothesis]:
+        """At most n readings of all frames so far, taken as the whole segment, the best first; never none.
 
-    def evidence(self, state: DecoderState) -> list[tuple[str, Evidence]]:
+        With the log-probs [frames, tokens] of the spelling head for the same frames, that head has its say.
+        """
+        return [Hypothesis(self._words(said, state), score) for said, score in self._readings(state, n, spelling)]
+
+    def evidence(self, state: DecoderState, spelling: Floats | None = None) -> list[tuple[str, Evidence]]:
         """The words of the best reading and what their confidences are made of, for calibration."""
-        return [
-            (text, self._evidence(text, pieces, state)) for text, pieces in self._groups(self._final(state)[0], state)
-        ]
+        ((said, _),) = self._readings(state, 1, spelling)
+        return [(text, self._evidence(text, pieces, state)) for text, pieces in self._groups(said, state)]
+
+    def _readings(self, state: DecoderState, n: int, spelling: Floats | None) -> list[tuple[list[SaidWord], float]]:
+        """The best readings with their scores."""
+        said, score, weights, total = self._final(state)
+        speller = None if spelling is None or state.settings.grammar or not len(spelling) else self.speller
+        weight = self.options.spelling_weight if speller is not None else 0.0
+        count = max(n, self.options.rescored) if weight else n
+        if count == 1:
+            return [(state.history.with_posteriors(said, weights), score)]
+        texts, readings = [self._text(said, state)], [(said, score)]
+        for other, probability in state.history.alternatives(weights, count):
+            text, score = self._text(other, state), total + float(np.log(probability))
+            if text == texts[0]:
+                readings[0] = said, score
+            else:
+                texts.append(text)
+                readings.append((other, score))
+        if speller is not None and spelling is not None and weight:
+            spelled = speller.score(spelling, texts)
+            if spelled.max() > -np.inf:
+                readings = [
+                    (one, score + weight * float(more)) for (one, score), more in zip(readings, spelled, strict=True)
+                ]
+                readings.sort(key=lambda reading: -reading[1])
+        first, score = readings[0]
+        return [(state.history.with_posteriors(first, weights), score), *readings[1:n]]
+
+    def _text(self, said: list[SaidWord], state: DecoderState) -> str:
+        return " ".join(text for text, _ in self._groups(said, state))
 
     def _final(self, state: DecoderState) -> tuple[list[SaidWord], float, dict[int, float], float]:
         """The best hypothesis's words and score, the probability of each final record, the score of all together."""
@@ -353,7 +384,7 @@ class Decoder:
         weights: dict[int, float] = {}
         for record, weight in zip(beam.states[RECORD, rows].tolist(), (mass / mass.sum()).tolist(), strict=True):
             weights[record] = weights.get(record, 0.0) + weight
-        said = state.history.with_posteriors(state.history.path(int(beam.states[RECORD, rows[top]])), weights)
+        said = state.history.path(int(beam.states[RECORD, rows[top]]))
         score = float(state.offset + final[top])
         return said, score, weights, score + float(np.log(mass.sum()))
 

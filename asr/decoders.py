@@ -15,6 +15,7 @@ from asr.grammar import GrammarOptions
 from asr.language_model import LanguageModel
 from asr.lexicon import Lexicon
 from asr.network import Network
+from asr.rescoring import Speller
 
 PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
@@ -41,6 +42,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
         raise ModelError(
             f"{directory} has neither a {LEXICON} for its phones nor a spelling head: nothing can decode it."
         )
+    speller = Speller(network.heads[SPELLING]) if head != SPELLING and SPELLING in network.heads else None
     narrow = FIRST if lexicon is not None else OPEN
     decoding, calibration = config.get("decoding", {}), config.get("calibration", {})
     try:
@@ -54,6 +56,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
                 g2p,
                 Calibration.of(calibration.get(reading, {})),
                 GrammarOptions.of(decoding.get("grammar", {})),
+                speller,
             )
             for reading, limits in (("first", narrow), ("second", {} if lexicon is not None else OPEN))
         )

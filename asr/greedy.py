@@ -70,8 +70,11 @@ class Decoder(Protocol[S]):
         """The state after more frames, [frames, tokens] natural logs. The state that was given is spent."""
         ...
 
-    def best(self, state: S, n: int = 1) -> list[Hypothesis]:
-        """At most n readings of all frames so far, taken as the whole segment, the best first; never none."""
+    def best(self, state: S, n: int = 1, spelling: Floats | None = None) -> list[Hypothesis]:
+        """At most n readings of all frames so far, taken as the whole segment, the best first; never none.
+
+        `spelling`: the spelling head's log-probs [frames, tokens] of the same frames, for a decoder that reads another.
+        """
         ...
 
     def partial(self, state: S) -> tuple[DecodedWord, ...]:
@@ -144,7 +147,7 @@ class Greedy:
             state.last = token
         return state
 
-    def best(self, state: GreedyState, n: int = 1) -> list[Hypothesis]:
+    def best(self, state: GreedyState, n: int = 1, spelling: Floats | None = None) -> list[Hypothesis]:
         words: list[DecodedWord] = []
         begins = [i for i, token in enumerate(state.tokens) if i == 0 or self.tokens[token].startswith(WORD_START)]
         for begin, end in pairwise([*begins, len(state.tokens)]):

@@ -24,10 +24,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ngram",
         "language_model",
         "word_model",
+        "subwords",
         "g2p",
         "datasets",
     ),
-    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "decoders", "posteriors", "endpoint"),
+    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "decoders", "posteriors", "rescoring", "endpoint"),
     ("subtitles", "writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (

@@ -15,8 +15,8 @@ from asr.errors import AsrError
 from asr.memory.weights import GATES, Head, Lstm, Norm, read_weights
 from asr.network import read_config
 from asr.recognizer import find_model
+from asr.subwords import Subwords
 from asr.training.loop import read_checkpoint
-from asr.training.units import Subwords
 
 Recipe = TypeVar("Recipe")
 Weights = dict[str, Tensor]  # as in a state_dict
