@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.audio import read_audio
+from asr.cli import main
 from asr.errors import ModelError
 from asr.punctuation import (
     CAPITALIZED,
@@ -34,6 +37,7 @@ from asr.punctuation import (
     marks_behind,
     word_features,
 )
+from asr.recognizer import Recognizer
 from asr.results import Word
 
 BUCKETS = 512
@@ -216,3 +220,50 @@ def test_any_words(words: list[str]) -> None:
 def test_settings_are_in_the_file(trained: Tagger) -> None:
     about = trained._session.get_modelmeta().custom_metadata_map
     assert json.loads(about["tagger"])["spellings"] == {"mcdonald": "McDonald"}
+
+
+@pytest.fixture(scope="module")
+def bare_model(tmp_path_factory: pytest.TempPathFactory, shipped: Recognizer) -> Path:
+    """The shipped model's directory without its tagger, as one of another alphabet would be."""
+    directory = tmp_path_factory.mktemp("bare")
+    for file in shipped.network.directory.iterdir():
+        if file.name not in ("tagger.onnx", "SHA256SUMS"):
+            (directory / file.name).symlink_to(file)
+    return directory
+
+
+def test_final_text_is_written_and_words_stay_as_spoken(shipped: Recognizer, clips: Path, bare_model: Path) -> None:
+    written, plain, bare = (
+        recognizer.transcribe(clips / "monday.opus")
+        for recognizer in (shipped, Recognizer(plain=True), Recognizer(bare_model))
+    )
+    assert written.text[0].isupper() and written.text[-1] in ".?" and "monday" not in written.text
+    assert plain.text == bare.text == " ".join(word.text for word in written.words)
+    assert all(word.written is None for word in (*plain.words, *bare.words))
+    assert " ".join(word.written for word in written.words if word.written) == written.text
+    assert [(word.text, word.start, word.end) for word in written.words] == [
+        (word.text, word.start, word.end) for word in plain.words
+    ]
+
+
+def test_tentative_text_does_not_flicker(shipped: Recognizer, clips: Path) -> None:
+    """What is shown while somebody speaks is bare; marks and capitals come with the final text."""
+    stream = shipped.stream(second_reading="inline")
+    samples = read_audio(clips / "monday.opus")
+    shown = set()
+    for start in range(0, len(samples), 4000):
+        assert not stream.feed(samples[start : start + 4000], rate=16000) or start > 32000
+        shown.add(stream.partial.text)
+    assert len(shown) > 3 and all(text == text.lower() and not set(text) & set(",.?") for text in shown)
+    assert all(word.written for segment in stream.finish() for word in segment.words)
+
+
+@pytest.mark.parametrize("command", ["transcribe", "listen", "dictate"])
+def test_every_command_that_writes_can_be_plain(command: str) -> None:
+    shown = CliRunner().invoke(main, [command, "--help"]).output
+    assert "--plain" in shown and "--numbers" in shown
+
+
+def test_plain_on_the_command_line(clips: Path, shipped: Recognizer) -> None:
+    plain = CliRunner().invoke(main, ["transcribe", "--plain", str(clips / "monday.opus")]).stdout
+    assert plain.strip() == " ".join(word.text for word in shipped.transcribe(clips / "monday.opus").words)
