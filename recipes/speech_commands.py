@@ -46,5 +46,5 @@ recipe = RecognizerRecipe(
         time_masks_per_second=0.4,
         time_width=0.1,
     ),
-    training=Options(epochs=8, learning_rate=1e-3, warmup_steps=50, hold=0.35, averaging=0.99),
+    training=Options(epochs=6, learning_rate=1e-3, warmup_steps=50, hold=0.35, averaging=0.99),
 )

@@ -32,8 +32,10 @@ def main(recipe: Path, data: Path, overrides: tuple[str, ...], batches: int) -> 
     if not isinstance(loaded, RecognizerRecipe):
         raise click.ClickException(f"{recipe}: not the recipe of a recognizer")
     with tempfile.TemporaryDirectory() as scratch:
-        task = loaded.task(data, Path(scratch) / "run")
-        trainer = Trainer(task, loaded.training, Path(scratch) / "run")
+        run = Path(scratch) / "run"
+        run.mkdir()
+        task = loaded.task(data, run)
+        trainer = Trainer(task, loaded.training, run)
         shares, sounds, costs = [], [], []
         for number, items in enumerate(task.plan(1)[: batches + 1]):
             began = time.process_time()
