@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import readable
+import release
 
 from asr.recognizer import Recognizer
 from asr.results import Segment, Transcript, Word
 from asr.writers import WRITERS
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -56,3 +59,15 @@ def test_speech(measure: Any, clips: Path, shipped: Recognizer) -> None:
     )
     assert sum(heard) == pytest.approx(100, abs=1) and sum(simulated) == pytest.approx(100, abs=1)
     assert heard[0] + heard[1] > 60
+
+
+def test_the_documents_say_it() -> None:
+    kind = {"macro F1": 0.6, "F1 of ,": 0.5, "F1 of .": 0.7, "F1 of ?": 0.6, "case right, own marks %": 95.0}
+    found = {"books": kind, "everyday": kind, "both": kind | {"words": 9000}, "ms per 100 words": 7, "tagger MB": 1.8}
+    own = {"right mark at the end %": 91.6, "case of words heard right %": 94.2}
+    text = release.written({"readable": found}, ROOT)
+    assert text is not None and "| full stop, F1 | 0.700 | 0.700 | 0.700 |" in text and "Common Voice" not in text
+    text = release.written({"readable": found, "readable_speech": {"utterances": 294, "with pauses": own}}, ROOT)
+    assert (
+        text is not None and "Of 294 utterances" in text and "92 % end with the right mark" in text and "94 %" in text
+    )

@@ -61,10 +61,10 @@ def marks(arguments: argparse.Namespace) -> dict[str, object]:
         reference, said, right_given, right_own, total = [], [], 0, 0, 0
         for document in documents(texts, arguments.words):
             words = [document.vocabulary[number] for number in document.words]
-            started = time.perf_counter()
+            started = time.process_time()
             reading = tagger.read(words)
             own = reading.marks.argmax(1)
-            seconds, words_in_all = seconds + time.perf_counter() - started, words_in_all + len(words)
+            seconds, words_in_all = seconds + time.process_time() - started, words_in_all + len(words)
             cases = document.cases
             for given in (document.marks, own):
                 texts_written = tagger.spell(words, [int(mark) for mark in given], reading.cases)

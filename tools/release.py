@@ -159,16 +159,21 @@ def evaluate(release: Release) -> None:
 
 
 def readable(release: Release) -> None:
-    """Marks and capitals on text that was held out, where the model writes them."""
-    if (release.model / "tagger.onnx").exists():
-        program = [sys.executable, str(ROOT / "tools" / "readable.py")]
-        data = release.manifest.parent.parent
-        command = [*program, "marks", "--data", str(data), "--model", str(release.model)]
+    """Marks and capitals on text that was held out and on recognized speech, where the model writes them."""
+    if not (release.model / "tagger.onnx").exists():
+        return
+    program = [sys.executable, str(ROOT / "tools" / "readable.py")]
+    wanted = {
+        "readable": ("marks", "--data", str(release.manifest.parent.parent)),
+        "readable_speech": ("speech", str(release.manifest), "--corpus", "common_voice"),
+    }
+    for name, options in wanted.items():
+        command = [*program, *options, "--model", str(release.model)]
         print("$", *command, flush=True)
         done = subprocess.run(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
         )
-        release.keep(readable=json.loads(done.stdout))
+        release.keep(**{name: json.loads(done.stdout)})
 
 
 def history(release: Release) -> None:
@@ -356,6 +361,16 @@ def written(figures: Figures, model: Path) -> str | None:
         return None
     found = figures["readable"]
     kinds = ("books", "everyday", "both")
+    heard = ""
+    if "readable_speech" in figures:
+        speech = figures["readable_speech"]
+        own = speech["with pauses"]
+        heard = (
+            f" Of {speech['utterances']} utterances of Common Voice, as they were recognized, "
+            f"{own['right mark at the end %']:.0f} % end with the right mark, and of the words that were heard right "
+            f"{own['case of words heard right %']:.0f} % are in the right case (`python tools/readable.py speech "
+            "data/manifests/valid.jsonl --corpus common_voice`)."
+        )
     rows = [
         (what, *(shown.format(found[kind][key]) for kind in kinds))
         for what, key, shown in (
@@ -370,7 +385,7 @@ def written(figures: Figures, model: Path) -> str | None:
         table(("on text that training has not seen", *kinds), rows)
         + f"\n\nMeasured by `python tools/readable.py marks --data data` on {found['both']['words']:,} words of books, "
         f"conversations, speeches and prompts; it takes {found['ms per 100 words']:.1f} ms for 100 words, and "
-        f"{found['tagger MB']:.1f} MB."
+        f"{found['tagger MB']:.1f} MB." + heard
     )
 
 
