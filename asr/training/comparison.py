@@ -154,7 +154,7 @@ def shape_of(shape: Shape, cell: Cell, heads: dict[str, int]) -> Shape:
     return found
 
 
-def draw_speech(logs: Mapping[str, Sequence[Mapping[str, Any]]], picture: Path) -> None:
+def draw_speech(logs: Mapping[Cell, Sequence[Mapping[str, Any]]], picture: Path) -> None:
     """Losses and phone errors of several runs side by side: solid the second reading, dashed the first."""
     figure, panels = _figure(2, (10, 4))
     names = {"loss a phone": f"{LOSS}{{}} phones", "phone errors on held-out speakers, %": "{} phones"}

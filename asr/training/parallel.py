@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 
@@ -24,7 +25,7 @@ def join(backend: str) -> None:
         dist.init_process_group(backend)
         return
     store, rank, world = next(rendezvous("env://"))
-    own = dist.PrefixStore(f"attempt {restarts()}", store)
+    own = PrefixStore(f"attempt {restarts()}", store)
     dist.init_process_group(backend, store=own, rank=rank, world_size=world)
 
 
