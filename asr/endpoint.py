@@ -25,11 +25,11 @@ Rule = Literal["pause", "length", "nothing"]
 class Endpoint:
     """When a segment ends. All times are seconds of sound."""
 
-    nothing_said: float = 5.0  # without a word: what was kept is dropped, and no segment comes of it
+    nothing_said: float = 5.0  # without a word: what was kept is read a last time and dropped
     silence_after_words: float = 0.6  # a pause this long ends the segment; loud frames without words count half
     longest: float = 15.0  # a segment without a pause is cut, at its least speech-like point ...
     search: float = 5.0  # ... of this much before the limit
-    lead_in: float = 0.4  # what a segment keeps of the silence before its first word, at most
+    lead_in: float = 0.4  # what a segment gets of the silence before it, at most
     speech: float = 0.5  # a frame whose blank probability is below this holds speech
 
     def __post_init__(self) -> None:
@@ -89,12 +89,8 @@ class Detector:
         return len(self.blank)
 
     @property
-    def has_speech(self) -> bool:
-        return any(seconds == 0 for seconds in self.silence)
-
-    @property
     def first(self) -> int:
-        """The frame where the segment begins: a little before its first speech."""
+        """A frame a little before the segment's first speech: from there its length counts."""
         speech = next((i for i, seconds in enumerate(self.silence) if seconds == 0), len(self))
         return max(0, speech - self._frames(self.options.lead_in))
 

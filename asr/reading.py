@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.decoders import SPELLING
 from asr.endpoint import EndedBy
 from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
 from asr.network import Network
@@ -80,7 +79,8 @@ class Ended:
     """A segment whose end is decided, its words not yet."""
 
     first_frame: int  # counted from the start of the stream's sound
-    hidden: Floats  # [frames, width]
+    before: int  # frames of context in front of the segment, in `hidden` alone
+    hidden: Floats  # [before + frames + context behind it, width]
     log_probs: Floats  # [frames, tokens] of the first reading, the head that its decoder reads
     pause: int  # frames of silence that followed
     ended_by: EndedBy
@@ -152,10 +152,9 @@ class Reader:
             words, others = ended.decided
         else:
             decoder = model.second_decoder
-            heads = model.network.second(ended.hidden)
-            log_probs = heads[decoder.head]
+            log_probs = model.network.second(ended.hidden)[decoder.head][ended.before :][: len(ended.log_probs)]
             state = decoder.step(ended.wanted.start(decoder), log_probs)
-            hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
+            hypotheses = decoder.best(state, self._nbest)
             words, others = model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses)
         if model.tagger is not None and words:
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds

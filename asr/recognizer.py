@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import IO, Literal, TypedDict, Unpack
 
@@ -165,6 +166,11 @@ def read_segments(
         raise AudioError(f"There is no channel {channel + 1}: the recording has {channels}.")
     picks = list(range(channels)) if channel == "separate" else [channel]
     streams = [(new_stream(), pick, pick if channel == "separate" else None) for pick in picks]
+    ids = count()  # one row for all channels
+
+    def labelled(segments: list[Segment], label: int | None) -> Iterator[Segment]:
+        return (replace(segment, id=next(ids), channel=label) for segment in segments)
+
     frames, damage = 0, None
     while True:
         try:
@@ -174,12 +180,12 @@ def read_segments(
         if block is None:
             break
         for stream, pick, label in streams:
-            yield from (replace(segment, channel=label) for segment in stream.feed(block, rate, pick))
+            yield from labelled(stream.feed(block, rate, pick), label)
         frames += len(block)
         if heard:
             heard(frames / rate)
     for stream, _, label in streams:
-        yield from (replace(segment, channel=label) for segment in stream.finish())
+        yield from labelled(stream.finish(), label)
     if damage:
         raise damage
 

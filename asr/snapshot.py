@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asr.errors import StreamError
 
-VERSION = 1
+VERSION = 2
 Arrays = dict[str, NDArray[Any]]
 
 

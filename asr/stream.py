@@ -37,6 +37,7 @@ class Options:
     second_reading: SecondReading | None = "background"  # None: the first reading decides
     endpoint: Endpoint = field(default_factory=Endpoint)
     nbest: int = 1  # readings that a segment may have
+    context_seconds: float = 1.0  # what the second reading hears on each side of a segment without reading it
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Running:
     levels: Floats  # dB of the frames whose output lags behind: the look-ahead
     overhang: Overhang = field(default_factory=Overhang)
     outputs: int = 0  # frames that have come out of the network in all
+    before: list[Floats] = field(default_factory=list)  # hidden states of the frames before the segment: [width]
     hidden: list[Floats] = field(default_factory=list)  # of each frame of the segment: [width]
     log_probs: list[Floats] = field(default_factory=list)  # [tokens]
     decoding: Any = None  # the first decoder's state, over `decoded` frames of the segment
@@ -98,15 +100,17 @@ class Running:
             self,
             detector=self.detector.copy(),
             overhang=dataclasses.replace(self.overhang, expected=list(self.overhang.expected)),
+            before=list(self.before),
             hidden=list(self.hidden),
             log_probs=list(self.log_probs),
             decoding=None,
             decoded=0,
         )
 
-    def drop(self, frames: int) -> None:
-        """Forgets the first frames of the segment."""
+    def drop(self, frames: int, context: int) -> None:
+        """Ends the segment after its first frames, of which at most `context` are kept for the next one's sake."""
         self.detector.drop(frames)
+        self.before = [*self.before, *self.hidden[:frames]][-context:] if context else []
         del self.hidden[:frames], self.log_probs[:frames]
         self.decoding, self.decoded = None, 0
 
@@ -125,6 +129,7 @@ class Stream:
         self._wanted.start(model.first_decoder)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
+        self._context_frames = round(options.context_seconds / network.frame_seconds)
         self._running = Running(
             network.initial_state(),
             Detector(options.endpoint, network.frame_seconds),
@@ -217,21 +222,22 @@ class Stream:
         self._refuse_if_finished()
         real, pending = self._running, self._pending()
         certain = len(pending) // self._model.network.frame_samples  # frames that will come again just as they are
+        if not len(real) and certain <= real.overhang.skip:  # less than a frame since the last time
+            return self._segments(self._reader.collect(wait=True))
         flushed = real.copy()
         self._advance(self._padded(pending), flushed, rules=False)
         submitted = self._submit(flushed, len(flushed), "key")
         reads = self._reader.collect(wait=True)
         end = max(0, real.outputs + certain - flushed.first_output)  # the frames of `flushed` that are certain
         path = np.array([row.argmax() for row in flushed.log_probs[:end]], np.intp)
-        first = flushed.detector.first
-        final = [(first + frame, token) for frame, token in reads[-1].tokens] if submitted else []
+        final = reads[-1].tokens if submitted else []
         real.overhang = Overhang(
             skip=max(real.overhang.skip, certain),
             left=OVERHANG_FRAMES + self._model.network.look_ahead_frames,
             expected=written_ahead(collapse(path), final, end),
             previous=int(path[-1]) if len(path) else real.overhang.previous,
         )
-        real.drop(len(real))
+        real.drop(len(real), self._context_frames)
         return self._segments(reads)
 
     def finish(self) -> list[Segment]:
@@ -239,7 +245,7 @@ class Stream:
         self._refuse_if_finished()
         self._advance(self._padded(self._pending()))
         self._submit(self._running, len(self._running), "end")
-        self._running.drop(len(self._running))
+        self._running.drop(len(self._running), 0)
         self._finished = True
         reads = self._reader.collect(wait=True)
         self._reader.close()
@@ -264,6 +270,7 @@ class Stream:
             "waiting": [
                 {
                     "first_frame": ended.first_frame,
+                    "before": ended.before,
                     "pause": ended.pause,
                     "ended_by": ended.ended_by,
                     "wanted": dataclasses.asdict(ended.wanted),
@@ -277,6 +284,7 @@ class Stream:
             "samples": self._samples,
             "levels": running.levels,
             "detector": running.detector.to_array(),
+            "before": rows(running.before),
             "hidden": rows(running.hidden),
             "log_probs": rows(running.log_probs),
         }
@@ -329,6 +337,7 @@ class Stream:
         running.detector = Detector.from_array(stream._options.endpoint, network.frame_seconds, array)
         running.outputs = int(header["outputs"])
         running.overhang = Overhang(**header["overhang"])
+        running.before = list(take("before", -1, width))
         if len(running.detector):
             running.hidden = list(take("hidden", len(running.detector), width))
             running.log_probs = list(take("log_probs", len(running.detector), tokens))
@@ -340,10 +349,12 @@ class Stream:
         stream._reader = Reader(model, stream._options.second_reading, stream._options.nbest, context)
         for i, about in enumerate(header["waiting"]):
             log_probs = take(f"waiting.{i}.log_probs", -1, tokens)
-            hidden = take(f"waiting.{i}.hidden", len(log_probs), width)
+            hidden = take(f"waiting.{i}.hidden", -1, width)
             wanted = wanted_from(about["wanted"])
-            first_frame, pause = int(about["first_frame"]), int(about["pause"])
-            ended = Ended(first_frame, hidden, log_probs, pause, about["ended_by"], wanted)
+            first_frame, before, pause = (int(about[name]) for name in ("first_frame", "before", "pause"))
+            if not 0 <= before <= len(hidden) - len(log_probs):
+                raise ValueError("before")
+            ended = Ended(first_frame, before, hidden, log_probs, pause, about["ended_by"], wanted)
             if about["shown"] is not None:
                 ended.shown = tuple(Word(*fields) for fields in about["shown"])
             if about["decided"] is not None:
@@ -369,10 +380,11 @@ class Stream:
         )  # no head hears speech
         for i in range(len(log_probs)):
             running.outputs += 1
-            if running.overhang.swallows(int(best[i])):
-                running.drop(len(running))
-                continue
+            swallowed = running.overhang.swallows(int(best[i]))
             running.hidden.append(reading.hidden[i])
+            if swallowed:
+                running.drop(len(running.hidden), self._context_frames)
+                continue
             running.log_probs.append(log_probs[i])
             rule = running.detector.frame(float(blank[i]), float(loud[i]))
             if rule and rules:
@@ -383,19 +395,21 @@ class Stream:
     def _end(self, rule: Rule) -> None:
         running, detector = self._running, self._running.detector
         cut = detector.quietest() if rule == "length" else detector.divide()
-        if rule != "nothing":
-            self._submit(running, cut, rule)
-        running.drop(cut)
+        self._submit(running, cut, "pause" if rule == "nothing" else rule)
+        running.drop(cut, self._context_frames)
 
     def _submit(self, running: Running, stop: int, ended_by: EndedBy) -> bool:
-        """Hands the segment's frames up to `stop` to the reader, if they hold speech."""
-        if not running.detector.has_speech:
+        """Hands the segment's frames up to `stop` to the reader, if there are any.
+
+        Whether they hold speech is for the deciding reading to say: the first one misses some.
+        """
+        if not stop:
             return False
-        first = running.detector.first
         sound = running.first_output - self._model.network.look_ahead_frames
-        hidden, log_probs = rows(running.hidden[first:stop]), rows(running.log_probs[first:stop])
+        hidden = rows([*running.before, *running.hidden[: stop + self._context_frames]])
+        log_probs = rows(running.log_probs[:stop])
         pause = 0 if ended_by == "length" else len(running.detector) - stop
-        ended = Ended(sound + first, hidden, log_probs, pause, ended_by, self._wanted)
+        ended = Ended(sound, len(running.before), hidden, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
             hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest)
             ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)

@@ -64,10 +64,9 @@ def test_the_length_counts_from_the_first_word() -> None:
     assert run(detector(), (SILENCE, 4.0), (SPEECH, 20.0)) == [(100 - 10 + 375, "length")]
 
 
-def test_what_a_segment_keeps_of_the_silence() -> None:
+def test_the_silence_is_divided() -> None:
     found = detector()
     run(found, (SILENCE, 3.0), (SPEECH, 1.0), (SILENCE, 1.0))
-    assert found.first == 75 - 10
     assert (len(found), found.divide()) == (75 + 25 + 15, 75 + 25 + 8)
     assert run(detector(endpoint_options("fast")), (SPEECH, 1.0), (SILENCE, 1.0)) == [(25 + 9, "pause")]
 

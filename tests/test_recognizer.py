@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import asr
 from asr.audio import Audio, read_audio
+from asr.posteriors import utterance_log_probs
 from asr.recognizer import Recognizer
 from asr.text import normalize
 
@@ -55,6 +56,7 @@ def test_channels(tiny: Recognizer, speech: Samples) -> None:
     for number in range(2):
         found = tuple(segment.words for segment in separate.segments if segment.channel == number)
         assert found == tuple(segment.words for segment in alone[number].segments)
+    assert sorted(segment.id for segment in separate.segments) == list(range(len(separate.segments)))
     starts = [segment.start for segment in separate.segments]
     assert starts == sorted(starts)
     assert tiny.transcribe(both, rate=16000).words == tiny.transcribe((one + other) / 2, rate=16000).words
@@ -78,7 +80,7 @@ def test_a_damaged_recording_gives_its_segments_before_the_error(
     path = tmp_path / "talk.flac"
     soundfile.write(path, speech, 16000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
-    found = []
+    found: list[asr.Segment] = []
     with pytest.raises(asr.AudioError, match=r"talk\.flac is damaged"), Audio(path) as audio:
         found.extend(tiny.segments(audio))
     assert found and found[-1].end > 8
@@ -133,6 +135,18 @@ def test_words_stand_where_they_were_said(shipped: Recognizer, clips: Path) -> N
     later = shipped.transcribe(np.concatenate([np.zeros(32000, np.float32), samples]), rate=16000)
     assert 0 < len(alone.words) <= 12 and alone.words[-1].end <= 3.1
     assert later.words[-1].end - alone.words[-1].end == pytest.approx(2, abs=0.3)
+
+
+def test_a_stream_of_one_utterance_reads_what_the_whole_utterance_says(shipped: Recognizer, clips: Path) -> None:
+    """No silence is cut off, no sound is missed because the first reading took it for silence."""
+    decoder = shipped._model.second_decoder
+    for name in ("prisoners.opus", "monday.opus", "wagon.opus", "tennis.opus"):
+        samples = read_audio(clips / name)
+        log_probs = utterance_log_probs(shipped.network, samples)[decoder.head]
+        whole = decoder.best(decoder.step(decoder.start(), log_probs))[0].words
+        endpoint = asr.Endpoint(silence_after_words=3.0, nothing_said=10.0)
+        found = shipped.transcribe(samples, rate=16000, endpoint=endpoint)
+        assert [word.text for word in found.words] == [word.text for word in whole] != []
 
 
 def test_no_words_out_of_silence(shipped: Recognizer) -> None:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from asr.audio import Resampler
-from asr.endpoint import EndedBy
+from asr.endpoint import EndedBy, Endpoint
 from asr.errors import AsrError, AudioError, StreamError
-from asr.greedy import Greedy, GreedyState
-from asr.reading import SecondReading
+from asr.greedy import Greedy, GreedyState, collapse
+from asr.network import BLANK, FirstReading, Network, State
+from asr.reading import Ended, Reader, SecondReading, Wanted
 from asr.recognizer import Recognizer
 from asr.results import Segment, Word
 from asr.stream import Options, Stream, written_ahead
@@ -89,6 +90,92 @@ def test_types_and_channels(tiny: Recognizer, talk: Samples) -> None:
     stream = tiny.stream()
     left = stream.feed(np.stack([whole, 0 * whole], axis=1), channel=0)
     assert left + stream.finish() == expected
+
+
+# What the second reading gets
+
+
+def hidden_states(network: Network, samples: Samples, step: int) -> Samples:
+    """Of all of `samples`, whole steps, read as a stream reads them."""
+    state, found = network.initial_state(), []
+    for part in np.split(samples, range(step, len(samples), step)):
+        reading = network.first(part, state)
+        state = reading.state
+        found.append(reading.hidden)
+    return np.concatenate(found)
+
+
+def ended_segments(stream: Stream, samples: Samples) -> list[Ended]:
+    ended: list[Ended] = []
+    stream._reader.submit = ended.append  # type: ignore[assignment,method-assign]
+    run(stream, iter([samples]))
+    return ended
+
+
+@pytest.mark.parametrize(("longest", "search", "context"), [(15.0, 5.0, 25), (3.0, 1.5, 25), (3.0, 1.5, 0)])
+def test_segments_leave_no_frame_out_and_hear_what_is_around_them(
+    tiny: Recognizer, talk: Samples, longest: float, search: float, context: int
+) -> None:
+    endpoint = Endpoint(longest=longest, search=search)
+    options = Options(1.0, "inline", endpoint, context_seconds=context * 0.04)
+    ended = ended_segments(Stream(tiny._model, options), talk)
+    hidden = hidden_states(tiny.network, talk, 16000)
+    position = 0
+    assert len(ended) >= 40 / longest
+    for segment in ended:
+        assert segment.first_frame == position
+        position += len(segment.log_probs)
+        assert segment.before == min(segment.first_frame, context)
+        begin = segment.first_frame - segment.before
+        assert np.array_equal(segment.hidden, hidden[begin : begin + len(segment.hidden)])
+        assert len(segment.hidden) - segment.before - len(segment.log_probs) <= context
+    assert position == len(hidden)
+    assert len(ended[-1].hidden) == ended[-1].before + len(ended[-1].log_probs)
+    assert max(len(segment.hidden) - segment.before - len(segment.log_probs) for segment in ended) > 5 or not context
+
+
+def test_context_is_heard_and_not_read(tiny: Recognizer, talk: Samples) -> None:
+    """The log-probs of a segment's own frames are those of the longer stretch that the second reading heard."""
+    model, network = tiny._model, tiny.network
+    hidden = hidden_states(network, talk[:96000], 96000)  # 6 s
+    log_probs = np.zeros((50, len(network.heads["spelling"])), np.float32)
+    reader = Reader(model, "inline")
+    for before, after in ((0, 0), (25, 0), (0, 25), (20, 30)):
+        stretch = hidden[40 - before : 90 + after]
+        reader.submit(Ended(40, before, stretch, log_probs, 0, "key", Wanted()))
+        (read,) = reader.collect(wait=True)
+        own = network.second(stretch)["spelling"][before : before + 50]
+        assert read.tokens == collapse(own.argmax(axis=1)) != []
+
+
+@pytest.mark.parametrize("mode", ["finish", "key", "nothing said"])
+def test_what_the_first_reading_takes_for_silence_is_read_again(
+    tiny: Recognizer, talk: Samples, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    real = tiny.network
+    network = type(real)(real.directory, real.config, real._first, real._second)
+
+    def deaf(audio: Samples, state: State) -> FirstReading:
+        reading = real.first(audio, state)
+        silence = {head: np.full_like(table, -50.0) for head, table in reading.log_probs.items()}
+        for table in silence.values():
+            table[:, BLANK] = 0.0
+        return replace(reading, log_probs=silence)
+
+    monkeypatch.setattr(network, "first", deaf)
+    samples = talk[64000:144000]  # 5 s: after so long without a word the stream gives up
+    stream = Stream(replace(tiny._model, network=network), Options(0.2, "inline"))
+    if mode == "nothing said":
+        found = stream.feed(samples)
+    else:
+        found = stream.feed(samples[:-640])
+        assert found == []
+        found += stream.finish() if mode == "finish" else stream.end_segment()
+    heard = hidden_states(real, samples, 3200)
+    greedy = tiny._model.second_decoder
+    whole = greedy.best(greedy.step(greedy.start(), real.second(heard)["spelling"]))[0].words
+    same = [word.text for segment in found for word in segment.words]
+    assert len(same) > 3 and same[:-2] == [word.text for word in whole][: len(same) - 2]
 
 
 # 2. Save and restore anywhere change nothing
@@ -236,7 +323,7 @@ def test_the_state_does_not_grow(tiny: Recognizer, talk: Samples, kind: str) -> 
         for part in np.split(sound, 40):
             segments += stream.feed(part)
             sizes.append(len(stream.save()))
-    longest = round(15 / 0.04) + 25
+    longest = round((15 + 5) / 0.04) + 2 * 25  # speech, silence before it, a step, context
     frame = 4 * (tiny.network.config["hidden"] + len(tiny.network.heads["spelling"])) + 24
     assert max(sizes) < longest * frame + 100_000
     assert max(sizes[len(sizes) // 2 :]) <= max(sizes[: len(sizes) // 2]) * 1.05
