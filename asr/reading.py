@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.decoders import SPELLING
 from asr.endpoint import EndedBy
 from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
 from asr.network import Network
@@ -152,9 +153,11 @@ class Reader:
             words, others = ended.decided
         else:
             decoder = model.second_decoder
-            log_probs = model.network.second(ended.hidden)[decoder.head][ended.before :][: len(ended.log_probs)]
+            own = slice(ended.before, ended.before + len(ended.log_probs))
+            heads = {head: table[own] for head, table in model.network.second(ended.hidden).items()}
+            log_probs = heads[decoder.head]
             state = decoder.step(ended.wanted.start(decoder), log_probs)
-            hypotheses = decoder.best(state, self._nbest)
+            hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
             words, others = model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses)
         if model.tagger is not None and words:
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
