@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import SAMPLE_RATE, Resampler, as_float, as_mono
+from asr.decoders import SPELLING
 from asr.endpoint import SILENT_DB, Detector, EndedBy, Endpoint, Rule, levels
 from asr.errors import StreamError
 from asr.greedy import collapse
@@ -85,6 +86,7 @@ class Running:
     before: list[Floats] = field(default_factory=list)  # hidden states of the frames before the segment: [width]
     hidden: list[Floats] = field(default_factory=list)  # of each frame of the segment: [width]
     log_probs: list[Floats] = field(default_factory=list)  # [tokens]
+    spelling: list[Floats] = field(default_factory=list)  # the same of the spelling head, if it has a say
     decoding: Any = None  # the first decoder's state, over `decoded` frames of the segment
     decoded: int = 0
 
@@ -103,6 +105,7 @@ class Running:
             before=list(self.before),
             hidden=list(self.hidden),
             log_probs=list(self.log_probs),
+            spelling=list(self.spelling),
             decoding=None,
             decoded=0,
         )
@@ -111,7 +114,7 @@ class Running:
         """Ends the segment after its first frames, of which at most `context` are kept for the next one's sake."""
         self.detector.drop(frames)
         self.before = [*self.before, *self.hidden[:frames]][-context:] if context else []
-        del self.hidden[:frames], self.log_probs[:frames]
+        del self.hidden[:frames], self.log_probs[:frames], self.spelling[:frames]
         self.decoding, self.decoded = None, 0
 
 
@@ -129,6 +132,7 @@ class Stream:
         self._wanted.start(model.first_decoder)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
+        self._spells = options.second_reading is None and self._head != SPELLING and SPELLING in network.heads
         self._context_frames = round(options.context_seconds / network.frame_seconds)
         self._running = Running(
             network.initial_state(),
@@ -287,6 +291,7 @@ class Stream:
             "before": rows(running.before),
             "hidden": rows(running.hidden),
             "log_probs": rows(running.log_probs),
+            "spelling": rows(running.spelling),
         }
         if running.decoding is not None:
             header["decoded"] = running.decoded
@@ -341,6 +346,8 @@ class Stream:
         if len(running.detector):
             running.hidden = list(take("hidden", len(running.detector), width))
             running.log_probs = list(take("log_probs", len(running.detector), tokens))
+            if stream._spells:
+                running.spelling = list(take("spelling", len(running.detector), len(network.heads[SPELLING])))
         if "decoded" in header:
             prefix = "decoding."
             stored = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
@@ -386,6 +393,8 @@ class Stream:
                 running.drop(len(running.hidden), self._context_frames)
                 continue
             running.log_probs.append(log_probs[i])
+            if self._spells:
+                running.spelling.append(reading.log_probs[SPELLING][i])
             rule = running.detector.frame(float(blank[i]), float(loud[i]))
             if rule and rules:
                 self._end(rule)
@@ -411,7 +420,8 @@ class Stream:
         pause = 0 if ended_by == "length" else len(running.detector) - stop
         ended = Ended(sound, len(running.before), hidden, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
-            hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest)
+            spelling = rows(running.spelling[:stop]) if self._spells else None
+            hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest, spelling)
             ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
         elif running.decoding is not None:  # somebody looks on: what is decoded already need not be decoded again
             state = self._decode(running, max(stop, running.decoded))
