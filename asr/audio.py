@@ -19,6 +19,7 @@ from asr.sources import Raw, Source, open_sound
 Samples = NDArray[np.float32]
 
 SAMPLE_RATE = 16000  # Hz, what the network hears
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # Hz
 LOUDEST = 32.0  # a float sample beyond this was not scaled to [-1, 1]; up to it, what is over 1 is clipped
 
 
@@ -79,8 +80,9 @@ class Resampler:
     grid_seconds = 0.01
 
     def __init__(self, rate: int, to: int = SAMPLE_RATE, chunk_seconds: float = 1.0) -> None:
-        if not 1000 <= rate <= 768000:
-            raise AudioError(f"A sampling rate of {rate} Hz cannot be right: it must lie between 1,000 and 768,000.")
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            limits = f"{LOWEST_RATE:,} and {HIGHEST_RATE:,}"
+            raise AudioError(f"A sampling rate of {rate} Hz cannot be right: it must lie between {limits}.")
         self.rate, self.to = rate, to
         divisor = math.gcd(rate, to)
         grids = math.ceil(round(self.grid_seconds * divisor, 9))  # grid units that make at least 10 ms
@@ -157,6 +159,9 @@ class Audio:
             self.close()
             raise
         self.rate, self.channels, self.seconds = self._source.rate, self._source.channels, self._source.seconds
+        if not LOWEST_RATE <= self.rate <= HIGHEST_RATE:
+            self.close()
+            raise AudioError(f"{self.name} says that its rate is {self.rate} Hz, which cannot be: save it again.")
         self._frames = 0
 
     def blocks(self, seconds: float = 1.0) -> Iterator[Samples]:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "asr"
 # From the ground up: a part imports its own row and the rows above it here, never one below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("results", "figures", "text", "sources", "audio", "page", "flatfile"),
+    ("results", "figures", "text", "arriving", "sources", "audio", "page", "flatfile"),
     (
         "network",
         "lexicon",
@@ -28,7 +28,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "g2p",
         "datasets",
     ),
-    ("greedy", "history", "hotwords", "grammar", "confidence", "beam", "decoder", "decoders", "posteriors", "rescoring", "endpoint"),
+    (
+        "greedy",
+        "history",
+        "hotwords",
+        "grammar",
+        "confidence",
+        "beam",
+        "decoder",
+        "decoders",
+        "posteriors",
+        "rescoring",
+    ),
+    ("endpoint", "rejection"),
     ("subtitles", "writers", "punctuation", "numerals"),
     ("reading", "snapshot", "stream", "recognizer"),
     (

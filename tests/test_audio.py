@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from asr.arriving import mp3_frame
 from asr.audio import Audio, Resampler, as_float, as_mono, read_audio
 from asr.errors import AudioError
-from asr.sources import mp3_frame
 
 RATES = [8000, 11025, 16000, 22050, 32000, 44100, 44056, 48000, 96000]
 Samples = NDArray[np.float32]

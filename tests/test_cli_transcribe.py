@@ -178,7 +178,7 @@ def test_output_into_a_file_is_refused(run, talk: Path) -> None:  # type: ignore
         assert result.exit_code == 2 and "-o takes a folder" in result.stderr and f"> {name}" in result.stderr
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["out", "talk.wav"]
     result = run(talk, "-o", "out/deeper")
-    assert result.exit_code == 1 and "cannot be written" in result.stderr and "Traceback" not in result.stderr
+    assert result.exit_code == 1 and "out/deeper cannot be written to" in result.stderr
 
 
 def test_hidden_files_in_folders_are_left_alone(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
@@ -194,12 +194,14 @@ def test_bad_files_are_reported_at_the_end(run, talk: Path, text: str, jobs: str
     Path("letter.wav").write_text("Dear all,\n" * 200)
     Path("folder").mkdir()
     soundfile.write("nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
-    bad = ["empty.mp3", "none.wav", "letter.wav", "nan.wav"]
+    soundfile.write("nothing.wav", np.zeros(0), 16000)
+    soundfile.write("slow.wav", np.zeros(1600), 100)
+    bad = ["empty.mp3", "none.wav", "letter.wav", "nan.wav", "nothing.wav", "slow.wav"]
     result = run(*bad, "folder", "talk.wav", "--jobs", jobs)
     assert result.exit_code == 1
     assert result.stdout == f"==> talk.wav <==\n{text}"
     errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == 5
+    assert len(errors) == 7
     assert all(any(name in line for line in errors) for name in [*bad, "no recording in folder"])
     assert "Traceback" not in result.stderr
 
@@ -403,6 +405,14 @@ def test_a_reader_that_leaves(tiny_model: Path, talk: Path) -> None:
     assert process.stderr.read() == b""
     process.wait()
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(tiny_model: Path, talk: Path) -> None:
+    command = [sys.executable, "-m", "asr", "transcribe", "--model", str(tiny_model), str(talk)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0 and "No space left" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_only_commands_that_can_run_are_listed() -> None:

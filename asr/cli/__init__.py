@@ -55,6 +55,9 @@ class LazyGroup(click.Group):
         except BrokenPipeError:  # the reader of a pipe left, as `head` does
             sys.stderr.close()
             sys.exit(0)
+        except OSError as error:  # a full disk behind standard output, for instance
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{place}{error.strerror or error}.") from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -33,7 +33,7 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
     return list(dict.fromkeys(types)) or ["txt"]
 
 
-@click.command()
+@click.command(short_help="Text of recordings.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-t", "--types", default="txt", callback=_types, help=f"What to write, some of {','.join(WRITERS)}.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write DIR/<stem>.<type> files.")
@@ -128,6 +128,8 @@ def transcribe(
     if todo:
         recognizer = Recognizer(model, plain=plain, numbers=numbers)
         recognizer.stream(**options)  # refuses what the model cannot use, before any file is read
+        if ledger is not None:
+            ledger.prepare()
         progress = Progress(todo)
         finished = 0
 
@@ -142,6 +144,8 @@ def transcribe(
                     transcript = make_transcript(segments, audio.position, recognizer.model)
                 if damage:
                     problems.append(damage)
+                elif audio.position == 0:
+                    raise AudioError(f"{audio.name} holds no sound (0 samples): record or save it again.")
                 if ledger is None:
                     return transcript
                 texts = {kind: WRITERS[kind](transcript, item.name) for kind in item.targets}

@@ -83,6 +83,16 @@ class Ledger:
         self._stamps.update(dict.fromkeys(files, stamp))
         self._times.update(files)
 
+    def prepare(self) -> None:
+        """Makes the folder. Raises `AsrError` if nothing can be written there, before time is spent on recordings."""
+        path = self._folder / self.file_name
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()
+        except OSError as error:
+            why = f"{self._folder} cannot be written to ({error.strerror})"
+            raise AsrError(f"{why}: choose another folder with -o.") from error
+
     def name_of(self, path: Path) -> str | None:
         """The name under which the transcripts of a recording were written."""
         return None if path == STDIN else self._known.get(str(path.absolute()))
@@ -123,7 +133,6 @@ class Ledger:
         line = json.dumps({"name": work.name, "recording": recording, "stamp": stamp, "files": files})
         path = self._folder / self.file_name
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             with self._lock, path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
