@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from asr.decoders import SPELLING
 from asr.endpoint import EndedBy
 from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
-from asr.network import Network
+from asr.network import BLANK, Network
+from asr.rejection import Rejection, doubt
 from asr.results import Alternative, Segment, Word
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Model:
     first_decoder: Decoder[Any]  # for what is shown while somebody speaks
     second_decoder: Decoder[Any]  # for what is final
     tagger: Tagger | None = None
+    rejection: Rejection = field(default_factory=Rejection)  # of what is no speech
+
+    def is_speech(self, blank: Sequence[float] | Floats, reading: Literal["first", "second"]) -> bool:
+        """Whether a reading takes frames for speech; `blank`: log-probs [frames] of its decoder's head."""
+        return doubt(blank) <= (self.rejection.first if reading == "first" else self.rejection.second)
 
     def words(self, hypothesis: Sequence[DecodedWord], first_frame: int) -> tuple[Word, ...]:
         """Decoded words with times in seconds, `first_frame` being the stream's frame that their count starts from."""
@@ -148,17 +154,7 @@ class Reader:
 
     def _read(self, ended: Ended) -> Read:
         model = self._model
-        log_probs = ended.log_probs
-        if ended.decided is not None:
-            words, others = ended.decided
-        else:
-            decoder = model.second_decoder
-            own = slice(ended.before, ended.before + len(ended.log_probs))
-            heads = {head: table[own] for head, table in model.network.second(ended.hidden).items()}
-            log_probs = heads[decoder.head]
-            state = decoder.step(ended.wanted.start(decoder), log_probs)
-            hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
-            words, others = model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses)
+        words, others, log_probs = self._decide(ended)
         if model.tagger is not None and words:
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
             nexts = [*(word.start for word in words[1:]), end]
@@ -168,6 +164,21 @@ class Reader:
         self._context = (*self._context, *words)[-CONTEXT_WORDS:]
         tokens = collapse(log_probs.argmax(axis=1)) if ended.ended_by == "key" else []
         return Read(words, others, tokens)
+
+    def _decide(self, ended: Ended) -> tuple[tuple[Word, ...], tuple[Alternative, ...], Floats]:
+        """What the reading that decides has heard, nothing where that is no speech, and its log-probs."""
+        model, decoder = self._model, self._model.second_decoder
+        if ended.decided is not None:
+            words, others = ended.decided if model.is_speech(ended.log_probs[:, BLANK], "first") else ((), ())
+            return words, others, ended.log_probs
+        own = slice(ended.before, ended.before + len(ended.log_probs))  # the rest is context
+        heads = {head: table[own] for head, table in model.network.second(ended.hidden).items()}
+        log_probs = heads[decoder.head]
+        if not model.is_speech(log_probs[:, BLANK], "second"):
+            return (), (), log_probs
+        state = decoder.step(ended.wanted.start(decoder), log_probs)
+        hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
+        return model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses), log_probs
 
 
 def alternatives(hypotheses: Sequence[Hypothesis]) -> tuple[Alternative, ...]:

@@ -19,6 +19,7 @@ from asr.errors import AudioError, ModelError
 from asr.network import Network
 from asr.punctuation import Tagger
 from asr.reading import Model, SecondReading, Wanted
+from asr.rejection import Rejection
 from asr.results import Segment, Transcript
 from asr.stream import Options, Stream
 
@@ -62,13 +63,17 @@ class Recognizer:
         threads: int = 1,
         plain: bool = False,
         numbers: Literal["digits", "words"] = "digits",
+        every_sound: bool = False,
     ) -> None:
         """Loads a model directory, the shipped one if none is named. `threads` is how many processor cores one step
         may use. Final text has marks, capitals and, unless `numbers` is "words", figures, if the model can write
-        them; `plain`: bare words. Raises `ModelError` for a directory that is missing, damaged or of another format."""
+        them; `plain`: bare words. Segments that are probably no speech have no words, if the model knows how to tell;
+        `every_sound` gives theirs too. Raises `ModelError` for a directory that is missing, damaged or of another
+        format."""
         network = Network.load(find_model(model), threads)
         tagger = None if plain else Tagger.load(network.directory, numbers)
-        self._model = Model(network, *load_decoders(network), tagger=tagger)
+        rejection = Rejection() if every_sound else Rejection.of(network.config.get("decoding", {}))
+        self._model = Model(network, *load_decoders(network), tagger, rejection)
 
     @property
     def model(self) -> str:

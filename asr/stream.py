@@ -197,9 +197,10 @@ class Stream:
                 decoder = self._model.first_decoder
                 state = decoder.step(ended.wanted.start(decoder), ended.log_probs)
                 ended.shown = self._model.words(decoder.best(state)[0].words, ended.first_frame)
-            words += ended.shown
+            if self._model.is_speech(ended.log_probs[:, BLANK], "first"):
+                words += ended.shown
         running = self._running
-        if len(running):
+        if len(running) and self._model.is_speech([row[BLANK] for row in running.log_probs], "first"):
             found = self._model.first_decoder.partial(self._decode(running, len(running)))
             words += self._model.words(found, running.first_output - self._model.network.look_ahead_frames)
         return make_segment(self._next_id, tuple(words), final=False)
