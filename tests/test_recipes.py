@@ -75,13 +75,14 @@ def yesno(data: Path) -> None:
 
 def speech_commands(data: Path) -> None:
     folder = data / "SpeechCommands" / "speech_commands_v0.02"
-    for word in ("bed", "down", "go"):
+    nine = "down eight five go left one right up zero".split()
+    for word in ("bed", *nine):
         for speaker, clip in zip("abcd", SHORT, strict=True):
             record(folder / word / f"{speaker}_nohash_0.wav", clip, 1.0)
     record(folder / "_background_noise_" / "running_tap.wav", "cabin", 3.0)
     (folder / "validation_list.txt").write_text("down/c_nohash_0.wav\nbed/c_nohash_0.wav\ngo/c_nohash_0.wav\n")
     (folder / "testing_list.txt").write_text("down/d_nohash_0.wav\nbed/d_nohash_0.wav\ngo/d_nohash_0.wav\n")
-    dictionary(data, *"down eight five go left one right up zero".split())
+    dictionary(data, *nine)
 
 
 def mini_librispeech(data: Path) -> None:
