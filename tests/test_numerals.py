@@ -103,6 +103,7 @@ CASES = {
     "a twelve foot wall": "a 12-foot wall",
     "a ten minute walk": "a 10-minute walk",
     "a two hour delay": "a two-hour delay",
+    "a two bedroom flat on a sixty four bit machine": "a two-bedroom flat on a 64-bit machine",
     "six foot tall": "6 foot tall",
     "at two twenty one b baker street": "at 221B baker street",
     "at five twenty oak street": "at 520 oak street",

@@ -22,7 +22,7 @@ _COMPOUND_UNITS = frozenset(
     "mile kilometer kilometre meter metre centimeter centimetre millimeter inch foot yard pound kilogram gram ounce "
     "ton liter litre gallon".split()
 )
-_COMPOUND_TIMES = frozenset("minute hour day week month year".split())
+_COMPOUND_WORDS = frozenset("minute hour day week month year page story bedroom lane person part bit".split())
 _DIMENSIONS = frozenset("tall wide long deep high".split())
 _NO_COMPOUND = _DIMENSIONS | frozenset(
     "a the of and or but to in on at by for from with per than that is was are were has had i he she it we they you "
@@ -131,9 +131,9 @@ class Amounts(NumberWords):
         unit, behind = self.after(end - 1), self.after(end)
         if not behind or behind in _NO_COMPOUND or behind in NUMBER_WORDS or len(behind) == 1:
             return None
-        if unit in _COMPOUND_UNITS or (unit in _COMPOUND_TIMES and value > 9):
+        if unit in _COMPOUND_UNITS or (unit in _COMPOUND_WORDS and value > 9):
             return f"{grouped(value)}-{unit}", end + 1
-        return (f"{self[i]}-{unit}", end + 1) if unit in _COMPOUND_TIMES else None
+        return (f"{self[i]}-{unit}", end + 1) if unit in _COMPOUND_WORDS else None
 
     def score(self, i: int) -> tuple[str, int] | None:
         """ "they won three to one" 3-1."""
