@@ -1,7 +1,8 @@
 """Decoding weights and confidence, fitted on speech whose text is known and judged on other speakers.
 
 The speakers of a manifest are dealt into two halves. Weights are searched coordinate by coordinate for the fewest word
-errors on the first half; confidences are calibrated there too. Every figure is given for both halves.
+errors on the first half; confidences are calibrated there, and the doubt that speech may leave is found. Every figure
+is given for both halves.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from asr.decoder import Decoder
 from asr.decoders import load_decoders
 from asr.errors import AsrError, TextError
 from asr.evaluate.scores import Score, align, score_words
-from asr.network import Network, read_config
+from asr.network import BLANK, Network, read_config
 from asr.posteriors import Reading, utterance_log_probs
+from asr.rejection import FIELD, doubt, find_most_doubt
 from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
@@ -70,6 +72,7 @@ class Tuned:
     untuned: tuple[Score, Score]
     words: tuple[Score, Score]
     confidences: tuple[Confidences, Confidences]
+    most_doubt: float  # that speech may leave, see `asr.rejection`
     real_time_factor: float  # of the search alone, in this process
     tried: list[tuple[dict[str, float], float]] = field(default_factory=list, repr=False)  # weights, word errors
 
@@ -236,12 +239,15 @@ def tune_reading(
     factor = (time.process_time() - begin) / sum(one.seconds for side in sides for one in side)
     rated = [rated_words(words, side) for words, side in zip(found, sides, strict=True)]
     calibration = fit(*rated[0])
+    doubts = [doubt(one.log_probs[reading][:, BLANK]) for one in sides[0]]
+    of_words = np.repeat(doubts, [len(words) for words in found[0]])
     return Tuned(
         tuned.options,
         calibration,
         (untuned[0], untuned[1]),
         (word_errors(found[0], sides[0]), word_errors(found[1], sides[1])),
         (judge(calibration, *rated[0]), judge(calibration, *rated[1])),
+        find_most_doubt(of_words[rated[0][1]]),
         factor,
         tried,
     )
@@ -274,7 +280,7 @@ def store(model: Path, tuned: Mapping[Reading, Tuned]) -> None:
     config = read_config(model)
     decoding, calibration = config.setdefault("decoding", {}), config.setdefault("calibration", {})
     for reading, found in tuned.items():
-        decoding[reading] = vars(found.options)
+        decoding[reading] = vars(found.options) | {FIELD: found.most_doubt}
         calibration[reading] = found.calibration.to_config()
     write_config(model, config)
 

@@ -19,6 +19,7 @@ from asr.decoders import load_decoders
 from asr.errors import AsrError
 from asr.lexicon import Lexicon, read_pronunciations
 from asr.network import Network
+from asr.rejection import Rejection
 from asr.tune import Spoken, TuneOptions, halves, search, tune_reading
 
 
@@ -73,6 +74,7 @@ def test_tuning_takes_errors_and_overconfidence_away() -> None:
     assert tuned.confidences[1].entropy > 0.1
     assert sum(count for *_, count in tuned.confidences[1].diagram) > 150
     assert "lm_weight" not in tuned.tried[0][0]
+    assert 0 < tuned.most_doubt < 2
 
 
 def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
@@ -96,3 +98,4 @@ def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
     first, second = load_decoders(Network.load(model))
     assert (first.options.beam, second.options.beam) == (60, DecoderOptions().beam)
     assert first.calibration == Calibration.of(config["calibration"]["first"]) != Calibration()
+    assert Rejection.of(config["decoding"]).second == config["decoding"]["second"]["most_doubt"] < 1

@@ -170,10 +170,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="of each made sound")
     parser.add_argument("--only", choices=[*MADE, "noises"], action="append")
     parser.add_argument("--model")
+    parser.add_argument("--every-sound", action="store_true", help="what is probably no speech, too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="keep the words here")
     arguments = parser.parse_args()
-    recognizer = Recognizer(arguments.model)
+    recognizer = Recognizer(arguments.model, every_sound=arguments.every_sound)
     wanted = arguments.only or [*MADE, "noises"]
     sounds: dict[str, Callable[[], Samples]] = {}
     for name, make in MADE.items():

@@ -50,6 +50,7 @@ def tune(
             )
         weights = ", ".join(f"{name} {value}" for name, value in vars(found.options).items() if name != "log_priors")
         click.echo(f"{reading}: real-time factor of the search {found.real_time_factor:.4f}; {weights}")
+        click.echo(f"{reading}: doubt that speech may leave {found.most_doubt}")
     if diagram is not None:
         draw_diagram(diagram, tuned)
     if not dry_run:
