@@ -40,6 +40,7 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--channel", type=click.IntRange(1), help="Only this channel, counted from 1 (default: all, mixed).")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
 @click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
+@click.option("--every-sound", is_flag=True, help="Words even where the sound is probably no speech.")
 @click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per update.")
 @click.option("--timestamps", is_flag=True, help="Start and end before each sentence.")
@@ -77,6 +78,7 @@ def listen(
     channel: int | None,
     model: str | None,
     plain: bool,
+    every_sound: bool,
     numbers: Literal["digits", "words"],
     as_json: bool,
     timestamps: bool,
@@ -113,7 +115,7 @@ def listen(
     if resume is not None and (changes or endpoint != "normal" or grammar is not None):
         raise AsrError("A resumed stream keeps the endpoint rules and the grammar that it was saved with: name none.")
     rules = endpoint_options(endpoint, **changes)
-    recognizer = Recognizer(model, plain=plain, numbers=numbers)
+    recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
     if latency is not None:
         from asr.latency import measure
 

@@ -52,6 +52,7 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--nbest", type=click.IntRange(1), default=1, metavar="N", help="Readings of each segment, in json.")
 @click.option("--no-second-reading", is_flag=True, help="Take what was heard at once as final.")
 @click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
+@click.option("--every-sound", is_flag=True, help="Words even where the sound is probably no speech.")
 @click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
 @click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
 def transcribe(
@@ -73,6 +74,7 @@ def transcribe(
     nbest: int,
     no_second_reading: bool,
     plain: bool,
+    every_sound: bool,
     numbers: Literal["digits", "words"],
     model: str | None,
 ) -> None:
@@ -108,7 +110,7 @@ def transcribe(
     ledger = None
     if output is not None:
         described = digest((find_model(model) / "model.json").read_text(errors="replace"))
-        ledger = Ledger(output, digest([described, plain, numbers, pick, raw_rate, raw_channels, options]))
+        ledger = Ledger(output, digest([described, plain, every_sound, numbers, pick, raw_rate, raw_channels, options]))
     problems: list[str] = []
     work = plan(find_recordings(paths, problems, raw_rate is not None), types, output, ledger)
     if output is None and len(work) > 1 and types[0] in ONE_RECORDING:
@@ -126,7 +128,7 @@ def transcribe(
         if done := sum(not item.targets for item in work):
             click.echo(f"{done} of {len(work)} are already done (--force does them again).", err=True)
     if todo:
-        recognizer = Recognizer(model, plain=plain, numbers=numbers)
+        recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
         recognizer.stream(**options)  # refuses what the model cannot use, before any file is read
         if ledger is not None:
             ledger.prepare()
