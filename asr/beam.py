@@ -42,7 +42,7 @@ class DecoderOptions:
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     spelling_weight: float = 0.5  # of the spelling head's log-prob of a whole reading, where it has a say; 0: none
-    rescored: int = 10  # readings among which it chooses
+    rescored: int = 20  # readings among which it chooses
     maximum: bool = False  # the best alignment instead of the sum over alignments
 
 

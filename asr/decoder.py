@@ -357,12 +357,8 @@ class Decoder:
                 texts.append(text)
                 readings.append((other, score))
         if speller is not None and spelling is not None and weight:
-            spelled = speller.score(spelling, texts)
-            if spelled.max() > -np.inf:
-                readings = [
-                    (one, score + weight * float(more)) for (one, score), more in zip(readings, spelled, strict=True)
-                ]
-                readings.sort(key=lambda reading: -reading[1])
+            scores = [score for _, score in readings] + weight * _spelled(speller, spelling, texts)
+            readings = [(readings[place][0], float(scores[place])) for place in np.argsort(-scores, kind="stable")]
         first, score = readings[0]
         return [(state.history.with_posteriors(first, weights), score), *readings[1:n]]
 
@@ -468,6 +464,15 @@ def timed(words: Sequence[DecodedWord], frames: float, start_shift: float, end_s
         end = min(word.end_frame + end_shift, limit)
         found.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
     return tuple(found)
+
+
+def _spelled(speller: Speller, log_probs: Floats, texts: Sequence[str]) -> NDArray[np.float64]:
+    """The spelling head's scores; none where its letters cannot write a text, or its frames none of them."""
+    try:
+        scores = speller.score(log_probs, texts)
+    except AsrError:
+        return np.zeros(len(texts))
+    return scores if scores.max() > -np.inf else np.zeros(len(texts))
 
 
 def _inside(values: NDArray[Any], least: int, end: int) -> bool:

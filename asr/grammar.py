@@ -26,7 +26,7 @@ class GrammarOptions:
 
     nothing: float = -3.0  # for no phrase at all
     next_phrase: float = -10.0  # for each after the first; keeps noise from becoming a string of short commands
-    unknown_sound: float = -1.8  # for each sound of unknown speech: what the grammar's words have to beat
+    unknown_sound: float = -2.8  # for each sound of unknown speech: what the grammar's words have to beat
     blank_penalty: float = 1.7  # besides the reading's own: so little can be meant that faint sounds tell it
     beam_score: float = 30.0
     token_score: float = -20.0

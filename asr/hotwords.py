@@ -20,7 +20,7 @@ from asr.errors import AsrError, TextError
 from asr.lexicon import Lexicon
 from asr.text import normalize, read_lines
 
-DEFAULT_BONUS = 6.0  # natural log
+DEFAULT_BONUS = 5.0  # natural log
 LARGEST_BONUS = 50.0
 
 
@@ -55,7 +55,7 @@ def read_hotwords(hotwords: Mapping[str, float]) -> tuple[Hotword, ...]:
 
 
 def parse_hotwords(text: str) -> dict[str, float]:
-    """`"lstm:6,new york,hochreiter=hoke writer:8"` as phrases and bonuses (6 where none is given)."""
+    """`"lstm:6,new york,hochreiter=hoke writer:8"` as phrases and bonuses (5 where none is given)."""
     hotwords = {}
     for entry in re.split(r"[,\n]", text):
         phrase, colon, bonus = entry.strip().rpartition(":")

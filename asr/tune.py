@@ -22,7 +22,7 @@ from asr.beam import DecoderOptions
 from asr.confidence import Calibration, Evidence, calibration_error, features, fit, normalized_cross_entropy
 from asr.datasets.manifest import Utterance
 from asr.decoder import Decoder
-from asr.decoders import load_decoders
+from asr.decoders import SPELLING, load_decoders
 from asr.errors import AsrError, TextError
 from asr.evaluate.scores import Score, align, score_words
 from asr.network import BLANK, Network, read_config
@@ -31,7 +31,7 @@ from asr.rejection import FIELD, doubt, find_most_doubt
 from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
-STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3}
+STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3, "spelling_weight": 0.2}
 BINS = 10  # of a reliability diagram
 
 Progress = Callable[[str], None]
@@ -52,6 +52,7 @@ class Spoken:
     speaker: str
     seconds: float
     log_probs: Mapping[Reading, NDArray[np.float32]]
+    spelling: Mapping[Reading, NDArray[np.float16]] = field(default_factory=dict)  # where another head has a say
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Tuned:
 def hear(
     network: Network, utterances: Iterable[Utterance], head: str, progress: Progress = lambda _: None
 ) -> list[Spoken]:
-    """Log-probs of utterances, float32 and all at once: some 15 MB for an hour and reading.
+    """Log-probs of utterances, all at once: some 60 MB for an hour and reading where there is a spelling head besides.
 
     Utterances whose text cannot be normalized or is empty are left out.
     """
@@ -93,9 +94,14 @@ def hear(
         if not text:
             continue
         samples = read_audio(utterance.audio)
-        log_probs = {reading: utterance_log_probs(network, samples, reading)[head] for reading in READINGS}
+        log_probs, spelling = {}, {}
+        for reading in READINGS:
+            heard = utterance_log_probs(network, samples, reading)
+            log_probs[reading] = heard[head]
+            if head != SPELLING and SPELLING in heard:
+                spelling[reading] = heard[SPELLING].astype(np.float16)
         speaker = utterance.speaker or str(utterance.audio)
-        material.append(Spoken(text, speaker, len(samples) / 16000, log_probs))
+        material.append(Spoken(text, speaker, len(samples) / 16000, log_probs, spelling))
         if number % 50 == 49:
             progress(f"heard {number + 1} utterances")
     return material
@@ -136,7 +142,10 @@ def halves(material: Sequence[Voice], seed: int = 1) -> tuple[list[Voice], list[
 
 def decode(decoder: Decoder, material: Sequence[Spoken], reading: Reading) -> list[list[tuple[str, Evidence]]]:
     """The words of each utterance with their evidence."""
-    return [decoder.evidence(decoder.step(decoder.start(), one.log_probs[reading])) for one in material]
+    return [
+        decoder.evidence(decoder.step(decoder.start(), one.log_probs[reading]), one.spelling.get(reading))
+        for one in material
+    ]
 
 
 def log_priors(material: Sequence[Spoken], reading: Reading) -> tuple[float, ...]:
@@ -220,7 +229,10 @@ def tune_reading(
 ) -> Tuned:
     """Search weights, then calibrate, on the first of two sides."""
     searched = _minutes(sides[0], options.search_minutes)
-    steps = {name: step for name, step in STEPS.items() if decoder.has_model or name != "lm_weight"}
+    useless = {
+        name for name, used in (("lm_weight", decoder.has_model), ("spelling_weight", decoder.speller)) if not used
+    }
+    steps = {name: step for name, step in STEPS.items() if name not in useless}
 
     def errors(point: dict[str, float]) -> float:
         tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]

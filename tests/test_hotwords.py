@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import AsrError
-from asr.hotwords import Matcher, parse_hotwords, read_hotwords, read_hotwords_file
+from asr.hotwords import DEFAULT_BONUS, Matcher, parse_hotwords, read_hotwords, read_hotwords_file
 from asr.lexicon import Lexicon
 
 TOKENS = ("<blank>", "A", "B", "C")
@@ -92,7 +92,7 @@ def test_inside_a_word_the_bonus_comes_sound_by_sound() -> None:
 def test_hotwords_are_read() -> None:
     assert parse_hotwords("lstm:6,new york, hochreiter=hoke writer:8.5,") == {
         "lstm": 6.0,
-        "new york": 6.0,
+        "new york": DEFAULT_BONUS,
         "hochreiter=hoke writer": 8.5,
     }
     lstm, told = read_hotwords({"LSTM": 6.0, "Hochreiter=hoke writer": 2.0})
@@ -109,6 +109,6 @@ def test_what_is_no_hotword_is_refused(text: str) -> None:
 def test_a_file_of_hotwords(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("# names\nhochreiter=hoke writer:8\n\nnew york\n", encoding="utf-8")
-    assert read_hotwords_file(path) == {"hochreiter=hoke writer": 8.0, "new york": 6.0}
+    assert read_hotwords_file(path) == {"hochreiter=hoke writer": 8.0, "new york": DEFAULT_BONUS}
     with pytest.raises(AsrError, match="nowhere"):
         read_hotwords_file(tmp_path / "nowhere")

@@ -56,6 +56,9 @@ def test_spelling_decides_between_words_that_sound_alike() -> None:
     assert words(1.0, spelled) == [("ab",), ("a",)]
     assert words(1.0, spelled[:, [0, 4, 2, 3, 1]]) == [("a",), ("ab",)]
     assert sorted(words(0.0, spelled)) == sorted(words(1.0, None)) == [("a",), ("ab",)]
+    assert words(1.0, np.log(spelled[:0] + 1)) == words(0.0, None)  # no frames
+    decoder = Decoder(phones, lexicon, None, DecoderOptions(), speller=Speller(TOKENS[:3]))
+    assert decoder.best(decoder.step(decoder.start(), heard), 1, spelled)  # "b" cannot be spelled: nothing to say
     decoder = Decoder(phones, lexicon, None, DecoderOptions(), speller=Speller(TOKENS))
     ((word, evidence),) = decoder.evidence(decoder.step(decoder.start(), heard), spelled)
     assert word == "ab" and 0 < evidence.posterior < 1

@@ -22,21 +22,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio import read_audio
 from asr.datasets.manifest import Utterance, read_manifest
 from asr.decoder import Decoder
 from asr.decoders import LANGUAGE_MODEL, SPELLING, load_decoders, load_pronunciations
-from asr.errors import TextError
 from asr.evaluate.scores import Score, score_words
 from asr.greedy import Greedy
 from asr.hotwords import DEFAULT_BONUS
 from asr.language_model import LanguageModel
 from asr.lexicon import Lexicon
 from asr.network import Network
-from asr.posteriors import Reading, utterance_log_probs
+from asr.posteriors import Reading
 from asr.recognizer import find_model
-from asr.text import normalize
-from asr.tune import READINGS, Spoken, halves
+from asr.tune import READINGS, Spoken, halves, hear
 
 COMMANDS = ("down", "eight", "five", "go", "left", "one", "right", "up", "zero")
 HIDDEN = 50
@@ -68,30 +65,12 @@ class Bench:
         return {one.speaker for one in halves(everybody)[0]}
 
     @cached_property
-    def heard(self) -> tuple[list[Spoken], dict[Reading, list[str]]]:
-        """The LibriSpeech part, and its greedy spelling where the model spells."""
+    def heard(self) -> list[Spoken]:
+        """The LibriSpeech part."""
         return self.hear(one for one in self.valid if one.corpus == "librispeech")
 
-    def hear(
-        self, utterances: Iterable[Utterance], readings: Sequence[Reading] = READINGS
-    ) -> tuple[list[Spoken], dict[Reading, list[str]]]:
-        head = self.decoders["second"].head
-        greedy = Greedy(self.network.heads[SPELLING]) if SPELLING in self.network.heads else None
-        material, spelled = [], {reading: list[str]() for reading in readings}
-        for one in utterances:
-            try:
-                text = normalize(one.text)
-            except TextError:
-                continue
-            samples, log_probs = read_audio(one.audio), {}
-            for reading in readings:
-                found = utterance_log_probs(self.network, samples, reading)
-                log_probs[reading] = found[head]
-                if greedy is not None:
-                    words = greedy.best(greedy.step(greedy.start(), found[SPELLING]))[0].words
-                    spelled[reading].append(" ".join(word.text for word in words))
-            material.append(Spoken(text, one.speaker or str(one.audio), len(samples) / 16000, log_probs))
-        return material, spelled
+    def hear(self, utterances: Iterable[Utterance]) -> list[Spoken]:
+        return hear(self.network, utterances, self.decoders["second"].head)
 
 
 def read(
@@ -104,11 +83,20 @@ def read(
     """The text of each utterance, and the processor seconds for a second of sound."""
     decoder.start(hotwords, grammar)  # what is done once for a stream is not counted
     begin = time.process_time()
-    found = [
-        decoder.best(decoder.step(decoder.start(hotwords, grammar), one.log_probs[reading]))[0] for one in material
-    ]
+    found = []
+    for one in material:
+        state = decoder.step(decoder.start(hotwords, grammar), one.log_probs[reading])
+        found.append(decoder.best(state, 1, one.spelling.get(reading))[0])
     factor = (time.process_time() - begin) / sum(one.seconds for one in material)
     return [" ".join(word.text for word in one.words) for one in found], factor
+
+
+def spelled(bench: Bench, material: Sequence[Spoken], reading: Reading) -> list[str]:
+    """The greedy reading of the spelling head."""
+    greedy = Greedy(bench.network.heads[SPELLING])
+    tables = [np.asarray(one.spelling.get(reading, one.log_probs[reading]), np.float32) for one in material]
+    found = [greedy.best(greedy.step(greedy.start(), table))[0] for table in tables]
+    return [" ".join(word.text for word in one.words) for one in found]
 
 
 def rate(found: Sequence[str], material: Sequence[Spoken], among: set[str] | None = None) -> float:
@@ -119,7 +107,7 @@ def rate(found: Sequence[str], material: Sequence[Spoken], among: set[str] | Non
 
 def errors(bench: Bench) -> Figures:
     """Word errors of both readings, against greedy spelling, and what the search costs."""
-    material, spelled = bench.heard
+    material = bench.heard
     others = {one.speaker for one in material} - bench.tuned_on
     figures: Figures = {}
     for reading in READINGS:
@@ -127,8 +115,8 @@ def errors(bench: Bench) -> Figures:
         figures[f"{reading} reading, word errors"] = rate(found, material)
         figures[f"{reading} reading, speakers tuned on"] = rate(found, material, bench.tuned_on)
         figures[f"{reading} reading, other speakers"] = rate(found, material, others)
-        if spelled[reading]:
-            greedy = rate(spelled[reading], material)
+        if SPELLING in bench.network.heads:
+            greedy = rate(spelled(bench, material, reading), material)
             figures[f"{reading} reading, greedy spelling"] = greedy
             figures[f"{reading} reading, fraction of greedy"] = figures[f"{reading} reading, word errors"] / greedy
         figures[f"{reading} reading, real-time factor of the search"] = factor
@@ -137,12 +125,13 @@ def errors(bench: Bench) -> Figures:
 
 def changes(bench: Bench, most: int = 150) -> Figures:
     """Words that were shown and later changed, of all that were shown; and how many of the final words came early."""
-    material = bench.heard[0]
+    material = bench.heard
     stride = max(1, len(material) // most)
     first, second = (bench.decoders[reading] for reading in READINGS)
     new = changed = early = words = 0
     for one in material[::stride]:
-        final = [word.text for word in second.best(second.step(second.start(), one.log_probs["second"]))[0].words]
+        ended = second.step(second.start(), one.log_probs["second"])
+        final = [word.text for word in second.best(ended, 1, one.spelling.get("second"))[0].words]
         state, before, seen = first.start(), list[str](), set[int]()
         for begin in range(0, len(one.log_probs["first"]), LOOKS):
             first.step(state, one.log_probs["first"][begin : begin + LOOKS])
@@ -217,7 +206,7 @@ def judge_hotwords(
 
 def hotwords(bench: Bench) -> Figures:
     """Fifty words that lexicon and language model do not know, expected with the bonus that is the default."""
-    decoder, material = bench.decoders["second"], bench.heard[0]
+    decoder, material = bench.decoders["second"], bench.heard
     assert decoder.lexicon is not None, "hotwords are measured with a lexicon"
     hidden = choose_hidden(material, decoder.lexicon)
     censored = censor(bench.network, decoder, hidden)
@@ -228,7 +217,7 @@ def hotwords(bench: Bench) -> Figures:
 
 def commands(bench: Bench) -> Figures:
     """Single words with a grammar of nine, and with one more for any other speech."""
-    material, _ = bench.hear(read_manifest(bench.manifests / "commands_test.jsonl"), ("second",))
+    material = bench.hear(read_manifest(bench.manifests / "commands_test.jsonl"))
     found, factor = read(bench.decoders["second"], material, "second", grammar=COMMANDS)
     right = sum(text == one.text for text, one in zip(found, material, strict=True))
     return {"commands right": right / len(material), "real-time factor with the grammar": factor}
