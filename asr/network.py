@@ -86,9 +86,9 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{path} lacks {', '.join(missing)}: export the model again.")
     try:
         tokens = [token for names in config["heads"].values() for token in names]
-        states = [int(size) for part in config["state"] for size in part["shape"] if part["name"]]
+        shapes = [[int(size) for size in part["shape"]] for part in config["state"] if part["name"]]  # perhaps none
         numbers = [int(config[key]) for key in ("frame_samples", "look_ahead_frames", "hidden")]
-        fits = bool(tokens and states and numbers[0] > 0) and all(isinstance(token, str) for token in tokens)
+        fits = bool(tokens and all(shapes) and numbers[0] > 0) and all(isinstance(token, str) for token in tokens)
     except (AttributeError, KeyError, TypeError, ValueError):
         fits = False
     if not fits:
