@@ -301,7 +301,8 @@ class Decoder:
     def partial(self, state: DecoderState) -> tuple[DecodedWord, ...]:
         """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough.
 
-        A word that was there the last time stays with less agreement, so `state` remembers what was shown.
+        A word that was there the last time, or that was said some time ago, needs less agreement, so `state` remembers
+        what was shown.
         """
         totals = self._totals(state)
         weights = np.exp(totals - totals.max())
@@ -321,7 +322,8 @@ class Decoder:
         agreed = 0
         standing = [*state.shown, *[-1] * len(said)]
         for one, share, before in zip(said, shares, standing, strict=False):
-            if share <= (self.options.partial_stay if one.word == before else self.options.partial_agreement):
+            known = one.word == before or state.frames - one.end > self.options.partial_wait
+            if share <= (self.options.partial_stay if known else self.options.partial_agreement):
                 break
             agreed += 1
         state.shown = [one.word for one in said[:agreed]]
