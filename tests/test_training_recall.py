@@ -1,7 +1,6 @@
 """The memory recipes: sequences to remember, networks of equally many weights, their pictures; a small run of each."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,25 +22,26 @@ from asr.training.recall import (
     RecallRecipe,
     Shown,
     accuracy,
+    batch_of,
     load_network,
     make_network,
     show,
-    tokens_of,
 )
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
 def test_the_symbol_stands_where_the_question_asks_for_it() -> None:
-    shown = Shown(symbol=7, distance=5, lead=3, seed=1)
-    tokens = tokens_of(shown).tolist()
-    assert len(tokens) == 9 and tokens[3] == 7 and tokens[-1] == QUESTION
-    distractors = tokens[:3] + tokens[4:-1]
-    assert all(SYMBOLS <= token < QUESTION for token in distractors) and len(set(distractors)) > 1
-    assert tokens_of(shown).tolist() == tokens != tokens_of(replace(shown, seed=2)).tolist()
-    validation, test = show(50, 20, VALIDATION), show(50, 20, TEST)
+    shown = [Shown(symbol=7, distance=5, lead=3, seed=1), Shown(symbol=2, distance=5, lead=0, seed=2)]
+    tokens, asked, symbols = batch_of(shown)
+    assert tokens.shape == (2, 9) and asked.tolist() == [8, 5] and symbols.tolist() == [7, 2]
+    for row, one in zip(tokens.tolist(), shown, strict=True):
+        assert row[one.lead] == one.symbol and row[one.lead + 5] == QUESTION
+        others = [token for place, token in enumerate(row) if place not in (one.lead, one.lead + 5)]
+        assert all(SYMBOLS <= token < QUESTION for token in others) and len(set(others)) > 1
+    validation, test = show(50, 40, VALIDATION), show(50, 40, TEST)
     assert not {one.seed for one in validation} & {one.seed for one in test}
-    assert {one.distance for one in validation} == {50}
+    assert {one.distance for one in validation} == {50} and {one.lead for one in validation} > {0, 5, 9}
 
 
 def test_networks_have_equally_many_weights() -> None:
@@ -77,7 +77,7 @@ def make_width(cell: str) -> int:
 
 def test_a_network_that_remembers_is_seen_to() -> None:
     class Perfect(Recall):
-        def forward(self, tokens):  # type: ignore[no-untyped-def]
+        def forward(self, tokens, asked):  # type: ignore[no-untyped-def]
             symbols = tokens.masked_fill(tokens >= SYMBOLS, 0).sum(1)
             return torch.nn.functional.one_hot(symbols, SYMBOLS).float()
 

@@ -70,11 +70,11 @@ class RecallComparison:
         )
         draw_recall(self.distances, found, best, max(self.recall.distances), run / "recall.png")
         lines = [f"right answers in per cent (least of {len(self.seeds)} seeds), by distance:"]
-        lines.append(" " * 28 + "".join(f"{distance:>12}" for distance in self.distances))
+        lines.append(" " * 28 + "".join(f"{distance:>15}" for distance in self.distances))
         for cell, which in best.items():
             runs = found[cell][which]
             cells = (f"{_mean(right):.1f} ({100 * min(right):.1f})" for right in zip(*runs, strict=True))
-            lines.append(f"{NAMES[cell]:<14}{which:<14}" + "".join(f"{text:>12}" for text in cells))
+            lines.append(f"{NAMES[cell]:<14}{which:<14}" + "".join(f"{text:>15}" for text in cells))
         return [*lines, f"picture: {run / 'recall.png'}"]
 
 
@@ -105,7 +105,8 @@ def draw_recall(
             label = NAMES[cell] if len(initializations) == 1 else f"{NAMES[cell]} ({which} initialization)"
             axes.plot(distances, mean, color=COLOURS[cell], marker=".", label=label)
     axes.set(xscale="log", xlabel="steps between the symbol and the question", ylabel="right answers, %", ylim=(0, 104))
-    axes.set_xticks(distances, [str(distance) for distance in distances], fontsize="small")
+    shown = [distance for distance in distances if str(distance)[0] in "125"]
+    axes.set_xticks(shown, [f"{distance:,}" for distance in shown], fontsize="small")
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(picture, dpi=100)

@@ -21,6 +21,7 @@ TOKENS = QUESTION + 1
 LEAD = 10  # fewer distractors than this come before the symbol
 WRONG = "wrong answers"
 VALIDATION, TEST = 1, 2  # seeds of the sequences
+Batch = tuple[Tensor, Tensor, Tensor]  # as `batch_of` gives it
 Initialization = Literal["usual", "orthogonal", "long"]
 
 
@@ -70,7 +71,7 @@ def _initialize(memory: nn.Module, cell: Cell, width: int, initialization: Initi
 
 
 class Recall(nn.Module):
-    """One layer, and what it says after the last token."""
+    """One layer, and what it says when it is asked."""
 
     def __init__(self, cell: Cell, width: int) -> None:
         super().__init__()
@@ -78,10 +79,10 @@ class Recall(nn.Module):
         self.memory = FeedForward(TOKENS, width) if cell == "none" else kinds[cell](TOKENS, width, batch_first=True)
         self.answer = nn.Linear(width, SYMBOLS)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[batch, steps] -> logits of the symbols [batch, SYMBOLS]"""
+    def forward(self, tokens: Tensor, asked: Tensor) -> Tensor:
+        """Tokens [batch, steps], `asked` the step of each question [batch] -> logits of the symbols [batch, SYMBOLS]"""
         states, _ = self.memory(nn.functional.one_hot(tokens, TOKENS).float())
-        logits: Tensor = self.answer(states[:, -1])
+        logits: Tensor = self.answer(states[torch.arange(len(states)), asked])
         return logits
 
 
@@ -95,28 +96,31 @@ class Shown:
     seed: int  # of the distractors
 
 
-def tokens_of(shown: Shown) -> Tensor:
-    """[lead + distance + 1]"""
-    generator = torch.Generator().manual_seed(shown.seed)
-    tokens = torch.randint(SYMBOLS, QUESTION, (shown.lead + shown.distance + 1,), generator=generator)
-    tokens[shown.lead] = shown.symbol
-    tokens[-1] = QUESTION
-    return tokens
-
-
 def show(distance: int, count: int, seed: int) -> list[Shown]:
-    """`count` sequences of one distance and lead, with other symbols and distractors each."""
+    """`count` sequences of one distance, with other symbols, distractors and beginnings each."""
     choice = random.Random(hash((seed, distance)))
-    lead = choice.randrange(LEAD)
-    return [Shown(choice.randrange(SYMBOLS), distance, lead, choice.getrandbits(60)) for _ in range(count)]
+    return [
+        Shown(choice.randrange(SYMBOLS), distance, choice.randrange(LEAD), choice.getrandbits(60)) for _ in range(count)
+    ]
+
+
+def batch_of(shown: Sequence[Shown]) -> Batch:
+    """Tokens [sequences, steps], distractors behind the shorter ones; the steps of the questions, and the answers."""
+    asked = torch.tensor([one.lead + one.distance for one in shown])
+    rows = []
+    for one in shown:
+        generator = torch.Generator().manual_seed(one.seed)
+        row = torch.randint(SYMBOLS, QUESTION, (int(asked.max()) + 1,), generator=generator)
+        row[one.lead], row[one.lead + one.distance] = one.symbol, QUESTION
+        rows.append(row)
+    return torch.stack(rows), asked, torch.tensor([one.symbol for one in shown])
 
 
 @torch.inference_mode()
 def accuracy(network: Recall, distance: int, count: int, seed: int) -> float:
     """Share of `count` sequences whose symbol the network knows after `distance` steps."""
-    shown = show(distance, count, seed)
-    said = network.eval()(torch.stack([tokens_of(one) for one in shown])).argmax(-1)
-    return float((said == torch.tensor([one.symbol for one in shown])).float().mean())
+    tokens, asked, symbols = batch_of(show(distance, count, seed))
+    return float((network.eval()(tokens, asked).argmax(-1) == symbols).float().mean())
 
 
 @dataclass(frozen=True)
@@ -155,15 +159,15 @@ class RecallTask:
         longest = recipe.distances[min(epoch, len(recipe.distances) - 1)]
         return [show(choice.randint(1, longest), recipe.batch, choice.getrandbits(60)) for _ in range(recipe.batches)]
 
-    def load(self, items: Sequence[Shown], places: Sequence[int], epoch: int) -> tuple[Tensor, Tensor]:
-        return torch.stack([tokens_of(one) for one in items]), torch.tensor([one.symbol for one in items])
+    def load(self, items: Sequence[Shown], places: Sequence[int], epoch: int) -> Batch:
+        return batch_of(items)
 
-    def size(self, batch: tuple[Tensor, Tensor]) -> float:
-        return float(len(batch[1]))
+    def size(self, batch: Batch) -> float:
+        return float(len(batch[2]))
 
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Loss:
-        tokens, symbols = batch
-        total = nn.functional.cross_entropy(self.network(tokens), symbols, reduction="sum")
+    def loss(self, batch: Batch) -> Loss:
+        tokens, asked, symbols = batch
+        total = nn.functional.cross_entropy(self.network(tokens, asked), symbols, reduction="sum")
         return Loss(total, len(symbols), {"recall": float(total.detach()) / len(symbols)})
 
     def carried(self) -> dict[str, Tensor]:
