@@ -83,7 +83,7 @@ def run_lstm(lstm: Lstm, x: Floats, h: Floats, c: Floats) -> LayerTrace:
     """One layer over [frames, inputs], from the hidden state h and the cell state c [width] of the frame before."""
     width = lstm.bias.shape[1]
     if lstm.int8:
-        x = round_to_8_bits(x)
+        x = round_to_8_bits(x, lstm.limit)
     driven = np.einsum("gwi,ti->tgw", lstm.inputs, x, optimize=True) + lstm.bias  # [frames, 4, width]
     recurrent = lstm.recurrent.reshape(4 * width, width)
     kept: list[tuple[Floats, ...]] = []
@@ -97,9 +97,12 @@ def run_lstm(lstm: Lstm, x: Floats, h: Floats, c: Floats) -> LayerTrace:
     return LayerTrace(*np.array(kept, np.float32).reshape(-1, 5, width).transpose(1, 0, 2))
 
 
-def round_to_8_bits(x: Floats) -> Floats:
-    """As onnxruntime's DynamicQuantizeLSTM rounds what it multiplies: 256 steps from the least value to the largest."""
+def round_to_8_bits(x: Floats, limit: float | None = None) -> Floats:
+    """As onnxruntime's DynamicQuantizeLSTM rounds what it multiplies: 256 steps from the least value to the largest, or
+    between limits."""
     low, high = min(0.0, float(x.min())), max(0.0, float(x.max()))
+    if limit is not None:
+        low, high = -limit, limit
     if low == high:
         return x
     scale = np.float32((high - low) / 255)

@@ -29,6 +29,7 @@ class Lstm:
     recurrent: Floats  # [4, width, width]
     bias: Floats  # [4, width]
     int8: bool = False  # the exported layer computes in integers: what it reads is rounded too
+    limit: float | None = None  # and clipped to -limit ... limit, on whose scale it is rounded; None: on its own
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,14 @@ class Graph:
             width = recurrent.shape[1]
             bias = self.array(node.input[3])[0].reshape(2, 4, width).sum(0)  # of the input and of the recurrence
             int8 = node.op_type == "DynamicQuantizeLSTM"
-            lstm = Lstm(inputs.reshape(4, width, -1), recurrent.reshape(4, width, width), bias, int8)
-            source = self._maker(node.input[0])
+            source, limit = self._maker(node.input[0]), None
+            if source is not None and source.op_type == "Pad":  # two columns that hold the limits of a fixed scale
+                limit = float(self.array(source.input[2]))
+                inputs = inputs[:, :-2]
+                source = self._maker(self._before(self._maker(source.input[0]), "Pad").input[0])
             if source is not None and source.op_type == "Transpose":
                 source = self._maker(source.input[0])
+            lstm = Lstm(inputs.reshape(4, width, -1), recurrent.reshape(4, width, width), bias, int8, limit)
             found.append((lstm, source is not None and source.op_type == "Slice"))
         return found
 

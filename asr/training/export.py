@@ -22,6 +22,7 @@ from asr.g2p import ALPHABET as LETTERS
 from asr.punctuation import FILE as TAGGER
 from asr.recognizer import find_model
 from asr.training.features import FrontEnd, hann_window, mel_matrix
+from asr.training.fixed_scale import fix_scale
 from asr.training.g2p import G2p, G2pShape
 from asr.training.loop import read_checkpoint
 from asr.training.model import AcousticModel, Shape, State
@@ -163,6 +164,8 @@ def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, dir
     )
     for name in ("first.onnx", "second.onnx"):
         quantize(scratch / name, directory / name, int8 and model.shape.cell == "lstm")
+    if int8 and model.shape.cell == "lstm":
+        fix_scale(directory / "first.onnx")
 
 
 def export_graph(
