@@ -33,10 +33,12 @@ class Endpoint:
     speech: float = 0.5  # a frame whose blank probability is below this holds speech
 
     def __post_init__(self) -> None:
-        if self.silence_after_words <= 0 or not 0 < self.lead_in < self.nothing_said:
-            raise AsrError("Endpoint times must be over 0 s, and lead_in below nothing_said.")
+        if not 0 < self.silence_after_words <= 60 or not 0 < self.lead_in < self.nothing_said <= 60:
+            raise AsrError("Endpoint times must lie between 0 and 60 s, and lead_in below nothing_said.")
         if not 1 <= self.longest <= 60 or not 0 < self.search <= self.longest / 2:
             raise AsrError("The longest segment must lie between 1 and 60 s, and search between 0 and half of it.")
+        if not 0 < self.speech < 1:
+            raise AsrError("The blank probability below which a frame holds speech must lie between 0 and 1.")
 
     def __str__(self) -> str:
         return (
@@ -152,6 +154,8 @@ class Detector:
 
     @classmethod
     def from_array(cls, options: Endpoint, frame_seconds: float, array: NDArray[np.float64]) -> Detector:
+        if (array[1:] < 0).any():
+            raise ValueError("probabilities and seconds below 0")
         detector = cls(options, frame_seconds)
         detector.levels = [float(level) for level in array[0, :2]]
         detector.blank, detector.silence, detector.loudness = (array[1:, i].tolist() for i in range(3))

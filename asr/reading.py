@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import asdict, astuple, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
 from asr.network import BLANK, Network
 from asr.rejection import Rejection, doubt
 from asr.results import Alternative, Segment, Word
+from asr.snapshot import Arrays, Parts, number, text, whole
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -80,6 +81,14 @@ class Wanted:
         """The decoder's state before a segment. Raises `AsrError` for what it cannot use."""
         return decoder.start(self.hotwords, self.grammar, self.words)
 
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> Wanted:
+        """Of a snapshot's header. Raises `ValueError` and its like for what is damaged."""
+        hotwords = {text(phrase): number(bonus) for phrase, bonus in stored["hotwords"].items()}
+        grammar = stored["grammar"]
+        phrases = None if grammar is None else tuple(map(text, grammar))
+        return cls(hotwords, phrases, tuple(map(text, stored["words"])))
+
 
 @dataclass
 class Ended:
@@ -94,6 +103,43 @@ class Ended:
     wanted: Wanted
     decided: tuple[tuple[Word, ...], tuple[Alternative, ...]] | None = None  # no second reading: the first one's words
     shown: tuple[Word, ...] | None = None  # the first reading's words, once somebody has asked for them
+
+    def store(self, name: str) -> tuple[dict[str, object], Arrays]:
+        """What `restored` takes, the arrays under names that begin with `name`."""
+        header: dict[str, object] = {
+            "first_frame": self.first_frame,
+            "before": self.before,
+            "pause": self.pause,
+            "ended_by": self.ended_by,
+            "wanted": asdict(self.wanted),
+            "shown": self.shown and list(map(astuple, self.shown)),
+            "decided": self.decided and [list(map(astuple, part)) for part in self.decided],
+        }
+        return header, {f"{name}.hidden": self.hidden, f"{name}.log_probs": self.log_probs}
+
+    @classmethod
+    def restored(cls, parts: Parts, name: str, header: Mapping[str, Any], width: int, tokens: int) -> Ended:
+        """What `store` gave. Raises `ValueError` and its like for what is damaged."""
+        log_probs = parts.array(f"{name}.log_probs", -1, tokens, shortest=1)
+        hidden = parts.array(f"{name}.hidden", -1, width)
+        before = whole(header["before"], most=len(hidden) - len(log_probs))
+        if header["ended_by"] not in get_args(EndedBy):
+            raise ValueError("ended_by")
+        decided = header["decided"]
+        if decided is not None:
+            words, others = decided
+            decided = restored_words(words), tuple(Alternative(text(said), number(score)) for said, score in others)
+        return cls(
+            whole(header["first_frame"], least=-(1 << 20)),
+            before,
+            hidden,
+            log_probs,
+            whole(header["pause"]),
+            header["ended_by"],
+            Wanted.restored(header["wanted"]),
+            decided,
+            None if header["shown"] is None else restored_words(header["shown"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -179,6 +225,14 @@ class Reader:
         state = decoder.step(ended.wanted.start(decoder), log_probs)
         hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
         return model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses), log_probs
+
+
+def restored_words(stored: Sequence[Sequence[Any]]) -> tuple[Word, ...]:
+    """Words of a snapshot's header. Raises `ValueError` and its like for what is damaged."""
+    return tuple(
+        Word(text(said), number(start), number(end), number(confidence), None if written is None else text(written))
+        for said, start, end, confidence, written in stored
+    )
 
 
 def alternatives(hypotheses: Sequence[Hypothesis]) -> tuple[Alternative, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,26 @@ from numpy.typing import NDArray
 from asr.audio import SAMPLE_RATE, Resampler, as_float, as_mono
 from asr.decoders import SPELLING
 from asr.endpoint import SILENT_DB, Detector, EndedBy, Endpoint, Rule, levels
-from asr.errors import StreamError
+from asr.errors import AsrError, StreamError
 from asr.greedy import collapse
-from asr.network import BLANK, State
-from asr.reading import Ended, Model, Read, Reader, SecondReading, Wanted, alternatives, make_segment
-from asr.results import Alternative, Segment, Word
-from asr.snapshot import pack, unpack
+from asr.network import BLANK
+from asr.reading import (
+    Ended,
+    Model,
+    Read,
+    Reader,
+    SecondReading,
+    Wanted,
+    alternatives,
+    make_segment,
+    restored_words,
+)
+from asr.results import Segment, Word
+from asr.running import OVERHANG_FRAMES, Overhang, Running, width_of, written_ahead
+from asr.snapshot import Parts, number, pack, unpack, whole
 
 Floats = NDArray[np.float32]
 
-OVERHANG_FRAMES = 8  # how long after a cut the first reading may still come to what the final text already has
 PIECE_SECONDS = 10  # longer blocks are taken in pieces, so that they cost no more memory than they bring
 
 
@@ -40,82 +50,18 @@ class Options:
     nbest: int = 1  # readings that a segment may have
     context_seconds: float = 1.0  # what the second reading hears on each side of a segment without reading it
 
+    def __post_init__(self) -> None:
+        if self.second_reading not in (*get_args(SecondReading), None):
+            raise StreamError(f"There is no second reading {self.second_reading!r}: take inline, background or None.")
+        if not 1 <= self.nbest <= 1000 or not 0 <= self.context_seconds <= 10:
+            raise StreamError("A segment may have 1 to 1000 readings, and hear 0 to 10 s of what is around it.")
 
-@dataclass
-class Overhang:
-    """What the first reading may still say of sound whose text is already final, after a key was released.
-
-    The released segment was read with silence after the cut, the stream goes on with what was really said: the last
-    frames come again, and so may tokens that the final text has.
-    """
-
-    skip: int = 0  # frames to come that were read and decided before the cut
-    left: int = 0  # frames after them in which the expected tokens are swallowed
-    expected: list[int] = field(default_factory=list)
-    previous: int = BLANK  # the last frame's token: its repetition is no new one
-
-    def swallows(self, token: int) -> bool:
-        """Whether the next frame, of best token `token`, belongs to what was said before the cut."""
-        if self.skip:
-            self.skip -= 1
-            return True
-        if not self.left:
-            return False
-        if token == self.previous != BLANK:
-            return True
-        self.previous = token
-        self.left -= 1
-        if token == BLANK:
-            return False
-        if self.expected and token == self.expected[0]:
-            del self.expected[0]
-            return True
-        self.left = 0
-        return False
-
-
-@dataclass
-class Running:
-    """The network's state and the segment that has not ended."""
-
-    state: State
-    detector: Detector
-    levels: Floats  # dB of the frames whose output lags behind: the look-ahead
-    overhang: Overhang = field(default_factory=Overhang)
-    outputs: int = 0  # frames that have come out of the network in all
-    before: list[Floats] = field(default_factory=list)  # hidden states of the frames before the segment: [width]
-    hidden: list[Floats] = field(default_factory=list)  # of each frame of the segment: [width]
-    log_probs: list[Floats] = field(default_factory=list)  # [tokens]
-    spelling: list[Floats] = field(default_factory=list)  # the same of the spelling head, if it has a say
-    decoding: Any = None  # the first decoder's state, over `decoded` frames of the segment
-    decoded: int = 0
-
-    @property
-    def first_output(self) -> int:
-        return self.outputs - len(self)
-
-    def __len__(self) -> int:
-        return len(self.log_probs)
-
-    def copy(self) -> Running:
-        return dataclasses.replace(
-            self,
-            detector=self.detector.copy(),
-            overhang=dataclasses.replace(self.overhang, expected=list(self.overhang.expected)),
-            before=list(self.before),
-            hidden=list(self.hidden),
-            log_probs=list(self.log_probs),
-            spelling=list(self.spelling),
-            decoding=None,
-            decoded=0,
-        )
-
-    def drop(self, frames: int, context: int) -> None:
-        """Ends the segment after its first frames, of which at most `context` are kept for the next one's sake."""
-        self.detector.drop(frames)
-        self.before = [*self.before, *self.hidden[:frames]][-context:] if context else []
-        del self.hidden[:frames], self.log_probs[:frames], self.spelling[:frames]
-        self.decoding, self.decoded = None, 0
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> Options:
+        """Of a snapshot's header. Raises `ValueError` and its like for what is damaged."""
+        endpoint = Endpoint(**{name: number(value) for name, value in stored["endpoint"].items()})
+        nbest, context = whole(stored["nbest"]), number(stored["context_seconds"])
+        return cls(number(stored["step_seconds"]), stored["second_reading"], endpoint, nbest, context)
 
 
 class Stream:
@@ -124,7 +70,7 @@ class Stream:
     def __init__(self, model: Model, options: Options, wanted: Wanted | None = None) -> None:
         network = model.network
         frames = options.step_seconds / network.frame_seconds
-        if not 1 <= round(frames) <= 1000 or abs(frames - round(frames)) > 1e-6:
+        if not 0.5 < frames < 1000.5 or abs(frames - round(frames)) > 1e-6:
             raise StreamError(f"A step must be a multiple of {network.frame_seconds:g} s, not {options.step_seconds}.")
         self._model = model
         self._options = options
@@ -132,12 +78,12 @@ class Stream:
         self._wanted.start(model.first_decoder)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
-        self._spells = options.second_reading is None and self._head != SPELLING and SPELLING in network.heads
-        self._context_frames = round(options.context_seconds / network.frame_seconds)
         self._running = Running(
             network.initial_state(),
             Detector(options.endpoint, network.frame_seconds),
             np.full(network.look_ahead_frames, SILENT_DB, np.float32),
+            round(options.context_seconds / network.frame_seconds),
+            spells=options.second_reading is None and self._head != SPELLING and SPELLING in network.heads,
         )
         self._reader = Reader(model, options.second_reading, options.nbest)
         self._resampler: Resampler | None = None
@@ -215,7 +161,7 @@ class Stream:
         wanted = dataclasses.replace(self._wanted, hotwords=dict(hotwords or {}))
         wanted.start(self._model.first_decoder)  # refuses what it cannot use
         self._wanted = wanted
-        self._running.decoding, self._running.decoded = None, 0
+        self._running.forget_decoding()
 
     # Ending
 
@@ -242,7 +188,7 @@ class Stream:
             expected=written_ahead(collapse(path), final, end),
             previous=int(path[-1]) if len(path) else real.overhang.previous,
         )
-        real.drop(len(real), self._context_frames)
+        real.drop(len(real))
         return self._segments(reads)
 
     def finish(self) -> list[Segment]:
@@ -250,7 +196,7 @@ class Stream:
         self._refuse_if_finished()
         self._advance(self._padded(self._pending()))
         self._submit(self._running, len(self._running), "end")
-        self._running.drop(len(self._running), 0)
+        self._running.drop(len(self._running))
         self._finished = True
         reads = self._reader.collect(wait=True)
         self._reader.close()
@@ -261,113 +207,58 @@ class Stream:
     def save(self) -> bytes:
         """All of the stream as bytes, at any moment, for `Recognizer.restore`: plain arrays and a JSON header."""
         self._refuse_if_finished()
-        running = self._running
-        header: dict[str, object] = {
-            "fingerprint": self._model.network.fingerprint,
-            "model": self._model.network.name,
+        network = self._model.network
+        running, arrays = self._running.store(network, self._head)
+        waiting = []
+        for i, ended in enumerate(self._reader.waiting):
+            about, more = ended.store(f"waiting.{i}")
+            waiting.append(about)
+            arrays |= more
+        arrays["samples"] = self._samples
+        if self._resampler:
+            arrays["resampler"] = self._resampler.samples
+        header = {
+            "fingerprint": network.fingerprint,
+            "model": network.name,
             "options": dataclasses.asdict(self._options),
             "wanted": dataclasses.asdict(self._wanted),
             "rate": self._resampler.rate if self._resampler else None,
             "next_id": self._next_id,
             "context": [dataclasses.astuple(word) for word in self._reader.context],
-            "outputs": running.outputs,
-            "overhang": dataclasses.asdict(running.overhang),
-            "waiting": [
-                {
-                    "first_frame": ended.first_frame,
-                    "before": ended.before,
-                    "pause": ended.pause,
-                    "ended_by": ended.ended_by,
-                    "wanted": dataclasses.asdict(ended.wanted),
-                    "shown": ended.shown and list(map(dataclasses.astuple, ended.shown)),
-                    "decided": ended.decided and [list(map(dataclasses.astuple, part)) for part in ended.decided],
-                }
-                for ended in self._reader.waiting
-            ],
+            "waiting": waiting,
+            **running,
         }
-        arrays: dict[str, NDArray[Any]] = {
-            "samples": self._samples,
-            "levels": running.levels,
-            "detector": running.detector.to_array(),
-            "before": rows(running.before),
-            "hidden": rows(running.hidden),
-            "log_probs": rows(running.log_probs),
-            "spelling": rows(running.spelling),
-        }
-        if running.decoding is not None:
-            header["decoded"] = running.decoded
-            arrays |= {f"decoding.{name}": array for name, array in running.decoding.to_arrays().items()}
-        if self._resampler:
-            arrays["resampler"] = self._resampler.samples
-        arrays |= {f"state.{name}": array for name, array in running.state.items()}
-        for i, ended in enumerate(self._reader.waiting):
-            arrays |= {f"waiting.{i}.hidden": ended.hidden, f"waiting.{i}.log_probs": ended.log_probs}
         return pack(header, arrays)
 
     @classmethod
     def restored(cls, model: Model, snapshot: bytes) -> Stream:
         """The stream that `save` was called on. Raises `StreamError` for another model's or a damaged snapshot."""
-        header, arrays = unpack(snapshot)
-        if header.get("fingerprint") != model.network.fingerprint:
-            raise StreamError(f"This snapshot was made with {header.get('model')}, another model than this one.")
+        parts = unpack(snapshot)
+        if parts.header.get("fingerprint") != model.network.fingerprint:
+            raise StreamError(f"This snapshot was made with {parts.header.get('model')}, another model than this one.")
         try:
-            return cls._from_arrays(model, header, arrays)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            return cls._from_parts(model, parts)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, AsrError) as error:
             raise StreamError("This snapshot is damaged: start a new stream.") from error
 
     @classmethod
-    def _from_arrays(cls, model: Model, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Stream:
-        network = model.network
-        head = model.first_decoder.head
-        tokens, width = len(network.heads[head]), int(network.config["hidden"])
-
-        def take(name: str, *shape: int, dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-            array = arrays[name]
-            fits = len(array.shape) == len(shape) and all(w in (-1, n) for n, w in zip(array.shape, shape, strict=True))
-            if array.dtype != dtype or not (fits or array.size == 0):
-                raise ValueError(name)
-            return array
-
-        options = dict(header["options"])
-        options["endpoint"] = Endpoint(**options["endpoint"])
-        stream = cls(model, Options(**options), wanted_from(header["wanted"]))
+    def _from_parts(cls, model: Model, parts: Parts) -> Stream:
+        network, header = model.network, parts.header
+        stream = cls(model, Options.restored(header["options"]), Wanted.restored(header["wanted"]))
+        stream._next_id = whole(header["next_id"])
+        stream._samples = parts.array("samples", -1)
         if header["rate"] is not None:
-            stream._resampler = Resampler(int(header["rate"]), SAMPLE_RATE, stream._options.step_seconds)
-            stream._resampler.samples = take("resampler", -1)
-        stream._samples = take("samples", -1)
-        stream._next_id = int(header["next_id"])
-        running = stream._running
-        running.state = {name: take(f"state.{name}", *a.shape) for name, a in network.initial_state().items()}
-        running.levels = take("levels", network.look_ahead_frames)
-        array = take("detector", -1, 3, dtype=np.float64)
-        running.detector = Detector.from_array(stream._options.endpoint, network.frame_seconds, array)
-        running.outputs = int(header["outputs"])
-        running.overhang = Overhang(**header["overhang"])
-        running.before = list(take("before", -1, width))
-        if len(running.detector):
-            running.hidden = list(take("hidden", len(running.detector), width))
-            running.log_probs = list(take("log_probs", len(running.detector), tokens))
-            if stream._spells:
-                running.spelling = list(take("spelling", len(running.detector), len(network.heads[SPELLING])))
+            stream._resampler = Resampler(whole(header["rate"]), SAMPLE_RATE, stream._options.step_seconds)
+            stream._resampler.samples = parts.array("resampler", -1, shortest=len(stream._resampler.samples))
+        options, running = stream._options, stream._running
+        running.restore(parts, network, stream._head)
         if "decoded" in header:
-            prefix = "decoding."
-            stored = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            running.decoding, running.decoded = model.first_decoder.restore(stored), int(header["decoded"])
-        context = tuple(Word(*fields) for fields in header["context"])
-        stream._reader = Reader(model, stream._options.second_reading, stream._options.nbest, context)
+            running.decoding = model.first_decoder.restore(parts.below("decoding."))
+            running.decoded = whole(header["decoded"], most=len(running))
+        stream._reader = Reader(model, options.second_reading, options.nbest, restored_words(header["context"]))
         for i, about in enumerate(header["waiting"]):
-            log_probs = take(f"waiting.{i}.log_probs", -1, tokens)
-            hidden = take(f"waiting.{i}.hidden", -1, width)
-            wanted = wanted_from(about["wanted"])
-            first_frame, before, pause = (int(about[name]) for name in ("first_frame", "before", "pause"))
-            if not 0 <= before <= len(hidden) - len(log_probs):
-                raise ValueError("before")
-            ended = Ended(first_frame, before, hidden, log_probs, pause, about["ended_by"], wanted)
-            if about["shown"] is not None:
-                ended.shown = tuple(Word(*fields) for fields in about["shown"])
-            if about["decided"] is not None:
-                words, others = about["decided"]
-                ended.decided = tuple(Word(*fields) for fields in words), tuple(Alternative(*other) for other in others)
+            ended = Ended.restored(parts, f"waiting.{i}", about, width_of(network), len(network.heads[stream._head]))
+            ended.wanted.start(model.second_decoder)  # refuses here, not in the background
             stream._reader.submit(ended)
         return stream
 
@@ -388,13 +279,13 @@ class Stream:
         )  # no head hears speech
         for i in range(len(log_probs)):
             running.outputs += 1
-            swallowed = running.overhang.swallows(int(best[i]))
-            running.hidden.append(reading.hidden[i])
-            if swallowed:
-                running.drop(len(running.hidden), self._context_frames)
+            if running.overhang.swallows(int(best[i])):
+                running.drop(len(running))
+                running.remember([reading.hidden[i]])
                 continue
+            running.hidden.append(reading.hidden[i])
             running.log_probs.append(log_probs[i])
-            if self._spells:
+            if running.spells:
                 running.spelling.append(reading.log_probs[SPELLING][i])
             rule = running.detector.frame(float(blank[i]), float(loud[i]))
             if rule and rules:
@@ -406,7 +297,7 @@ class Stream:
         running, detector = self._running, self._running.detector
         cut = detector.quietest() if rule == "length" else detector.divide()
         self._submit(running, cut, "pause" if rule == "nothing" else rule)
-        running.drop(cut, self._context_frames)
+        running.drop(cut)
 
     def _submit(self, running: Running, stop: int, ended_by: EndedBy) -> bool:
         """Hands the segment's frames up to `stop` to the reader, if there are any.
@@ -416,12 +307,12 @@ class Stream:
         if not stop:
             return False
         sound = running.first_output - self._model.network.look_ahead_frames
-        hidden = rows([*running.before, *running.hidden[: stop + self._context_frames]])
-        log_probs = rows(running.log_probs[:stop])
+        hidden = np.stack([*running.before, *running.hidden[: stop + running.context]])
+        log_probs = np.stack(running.log_probs[:stop])
         pause = 0 if ended_by == "length" else len(running.detector) - stop
         ended = Ended(sound, len(running.before), hidden, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
-            spelling = rows(running.spelling[:stop]) if self._spells else None
+            spelling = np.stack(running.spelling[:stop]) if running.spells else None
             hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest, spelling)
             ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
         elif running.decoding is not None:  # somebody looks on: what is decoded already need not be decoded again
@@ -437,7 +328,7 @@ class Stream:
         if running.decoding is None or running.decoded > frames:
             running.decoding, running.decoded = self._wanted.start(decoder), 0
         if running.decoded < frames:
-            running.decoding = decoder.step(running.decoding, rows(running.log_probs[running.decoded : frames]))
+            running.decoding = decoder.step(running.decoding, np.stack(running.log_probs[running.decoded : frames]))
             running.decoded = frames
         return running.decoding
 
@@ -464,25 +355,3 @@ class Stream:
     def _refuse_if_finished(self) -> None:
         if self._finished:
             raise StreamError("This stream is finished: make a new one from the recognizer.")
-
-
-def wanted_from(stored: Mapping[str, Any]) -> Wanted:
-    grammar = stored["grammar"]
-    return Wanted(dict(stored["hotwords"]), None if grammar is None else tuple(grammar), tuple(stored["words"]))
-
-
-def rows(frames: Sequence[Floats]) -> Floats:
-    return np.stack(frames) if frames else np.zeros((0, 0), np.float32)
-
-
-def written_ahead(real: list[tuple[int, int]], final: list[tuple[int, int]], end: int) -> list[int]:
-    """The tokens that the final reading of a cut segment has and the first reading has not come to by frame `end`.
-
-    Both as (frame, token). Counted from the last token that both have; only those near the cut.
-    """
-    begin = max(0, end - OVERHANG_FRAMES)
-    if real and (same := [i for i, (frame, token) in enumerate(final) if token == real[-1][1] and frame >= begin]):
-        final = final[same[-1] + 1 :]
-    elif real:
-        final = [(frame, token) for frame, token in final if frame > real[-1][0]]
-    return [token for frame, token in final if frame >= begin]

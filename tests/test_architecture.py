@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("endpoint", "rejection"),
     ("subtitles", "writers", "punctuation", "numerals"),
-    ("reading", "snapshot", "stream", "recognizer"),
+    ("snapshot", "reading", "running", "stream", "recognizer"),
     (
         "portaudio",
         "microphone",

@@ -91,5 +91,8 @@ def test_options() -> None:
         endpoint_options("slow")
     with pytest.raises(AsrError, match="longest"):
         Endpoint(longest=1000)
-    with pytest.raises(AsrError, match="over 0"):
-        Endpoint(silence_after_words=0)
+    for wrong in ({"silence_after_words": 0.0}, {"silence_after_words": np.nan}, {"nothing_said": 1e9}):
+        with pytest.raises(AsrError, match="between 0 and 60 s"):
+            Endpoint(**wrong)
+    with pytest.raises(AsrError, match="blank probability"):
+        Endpoint(speech=1.5)

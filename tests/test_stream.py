@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,9 @@ from asr.network import BLANK, FirstReading, Network, State
 from asr.reading import Ended, Reader, SecondReading, Wanted
 from asr.recognizer import Recognizer
 from asr.results import Segment, Word
-from asr.stream import Options, Stream, written_ahead
+from asr.running import written_ahead
+from asr.snapshot import Arrays, pack, unpack
+from asr.stream import Options, Stream
 
 Samples = NDArray[np.float32]
 MODES: list[SecondReading | None] = ["inline", "background", None]
@@ -273,6 +277,69 @@ def test_a_snapshot_may_not_unfold_into_something_large(tiny: Recognizer) -> Non
     file = io.BytesIO()
     np.savez_compressed(file, header=np.zeros(10**7, np.uint8))
     with pytest.raises(StreamError, match="no snapshot"):
+        tiny.restore(file.getvalue())
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every single value of a header, and to every list and table in it."""
+    yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from leaves(value[key], (*path, key))
+
+
+HOSTILE = [np.inf, np.nan, -1, 10**400, 0.5, True, None, "x", [], {}]
+
+
+def test_a_strangers_snapshot_is_refused_or_read(
+    tiny: Recognizer, talk: Samples, held: tuple[HeldBack, Stream]
+) -> None:
+    """Whatever stands in it: one sentence, or a stream that works."""
+    model = replace(tiny._model, second_decoder=held[0])
+    stream = Stream(model, Options(endpoint=Endpoint(longest=1.0, search=0.5)))
+    stream.feed(talk[60000:150000], 22050)
+    assert stream.partial.words and stream.waiting
+    good = unpack(stream.save())
+    header = dict(good.header)
+
+    def refused(header: dict[str, Any], arrays: Arrays) -> bool:
+        try:
+            again = tiny.restore(pack(header, arrays))
+        except StreamError as error:
+            assert "napshot" in str(error)
+            return True
+        again.feed(talk[:4000], again.rate or 22050)
+        assert again.partial.text is not None and again.end_segment() is not None
+        again.finish()
+        return False
+
+    assert not refused(header, dict(good.arrays))
+    paths = [path for path in leaves(header) if path and path[0] not in ("model", "version")]
+    assert len(paths) > 60
+    count = 0  # of those refused
+    for path in paths:
+        for value in HOSTILE:
+            broken = json.loads(json.dumps(header))
+            place = broken
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = value
+            count += refused(broken, dict(good.arrays))
+    assert count > len(paths) * len(HOSTILE) * 0.8  # a time or a confidence may be another, a hotword's bonus too
+    for name, array in good.arrays.items():
+        nan = np.full(array.shape, np.nan, array.dtype if array.dtype.kind == "f" else np.float64)
+        for other in (array[:0], nan, array[None], array.astype("U1")):
+            if name.startswith(("state.", "detector", "log_probs")):
+                assert refused(header, good.arrays | {name: other}), name
+            elif array.size:
+                refused(header, good.arrays | {name: other})
+        assert refused(header, {key: value for key, value in good.arrays.items() if key != name})
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '{"version": NaN}', "[" * 100_000, "{}", "\xff"])
+def test_what_is_no_header(tiny: Recognizer, text: str) -> None:
+    file = io.BytesIO()
+    np.savez(file, header=np.frombuffer(text.encode("latin-1"), np.uint8))
+    with pytest.raises(StreamError, match="napshot"):
         tiny.restore(file.getvalue())
 
 
@@ -593,10 +660,18 @@ def test_what_is_no_sound_leaves_the_stream_as_it_was(tiny: Recognizer, talk: Sa
     assert run(stream, iter([talk[100000:]])) == run(tiny.stream(), iter([talk]))[len(found) :]
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1, -0.08, 1000.0])
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1, -0.08, 1000.0, np.inf, np.nan])
 def test_a_step_is_whole_frames(tiny: Recognizer, seconds: float) -> None:
     with pytest.raises(StreamError, match=r"multiple of 0\.04"):
         tiny.stream(step_seconds=seconds)
+
+
+def test_options_out_of_bounds() -> None:
+    with pytest.raises(StreamError, match="inline, background"):
+        Options(second_reading="later")  # type: ignore[arg-type]
+    for options in ({"nbest": 0}, {"context_seconds": -1.0}, {"context_seconds": np.nan}):
+        with pytest.raises(StreamError, match="around"):
+            Options(**options)
 
 
 def test_hotwords_that_the_model_cannot_use_are_refused(tiny: Recognizer) -> None:
