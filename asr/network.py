@@ -26,6 +26,7 @@ State = dict[str, Floats]  # by name; never changed in place, so that holding on
 FORMAT = 1  # of the model directory
 BLANK = 0  # the token of every head that means "nothing new"
 NEEDED_ENDINGS = (".onnx", ".lexicon", ".lm")
+MOST_HELD = 100.0  # memory cells that only ever add up stop here, or no gate would empty them again after hours
 WORD_START = "▁"  # opens a spelling token that begins a word
 
 
@@ -162,7 +163,8 @@ class Network:
         outputs = self._first.run(self._first_outputs, {"audio": audio[None], **state})
         hidden, *rest = outputs
         heads = {head: values[0] for head, values in zip(self.heads, rest, strict=False)}
-        return FirstReading(hidden[0], heads, dict(zip(self._shapes, rest[len(heads) :], strict=True)))
+        after = (np.clip(part, -MOST_HELD, MOST_HELD) for part in rest[len(heads) :])
+        return FirstReading(hidden[0], heads, dict(zip(self._shapes, after, strict=True)))
 
     def second(self, hidden: Floats) -> dict[str, Floats]:
         """Log-probs [frames, tokens] of each head, with all of `hidden` [frames, width] as context."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
-from asr.network import Network
+from asr.network import MOST_HELD, Network
 from asr.recognizer import Recognizer, find_model
 
 Samples = NDArray[np.float32]
@@ -57,6 +57,18 @@ def test_reading_leaves_the_state_alone(tiny: Recognizer, speech: Samples) -> No
     again = tiny.network.first(speech[:6400], state)
     assert all(not array.any() for array in state.values())
     assert np.array_equal(once.hidden, again.hidden)
+
+
+def test_memory_does_not_pile_up(tiny: Recognizer, speech: Samples) -> None:
+    """Cells that only ever count would hold hundreds of thousands after a day, and no gate would empty them."""
+    network = tiny.network
+    state = {
+        name: np.where(name == "c", part + 1e6, part).astype(np.float32)
+        for name, part in network.initial_state().items()
+    }
+    after = network.first(speech[:640], state).state
+    assert np.abs(after["c"]).max() == MOST_HELD
+    assert np.array_equal(after["samples"], network.first(speech[:640], network.initial_state()).state["samples"])
 
 
 def test_log_probs_are_distributions(tiny: Recognizer, speech: Samples) -> None:
