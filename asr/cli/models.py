@@ -88,7 +88,7 @@ def _checksums(directory: Path) -> list[str]:
     if not sums.is_file():
         return [f"{sums} is missing: there is nothing to check the files against."]
     problems = []
-    for line in sums.read_text(encoding="utf-8").splitlines():
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
         expected, _, name = line.partition(" ")
         path = directory / name.lstrip(" *")
         if not path.is_file():

@@ -14,9 +14,10 @@ from typing import Literal, TextIO
 import click
 
 from asr.audio import Audio
-from asr.cli.transcripts import STDIN, Ledger, Work, digest, find_recordings, plan
+from asr.cli.transcripts import STDIN, Ledger, Work, digest, find_recordings, plan, still_to_do
 from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
+from asr.network import read_config
 from asr.recognizer import Recognizer, StreamOptions, find_model, make_transcript
 from asr.results import Segment, Transcript
 from asr.text import read_lines
@@ -109,24 +110,15 @@ def transcribe(
     )
     ledger = None
     if output is not None:
-        described = digest((find_model(model) / "model.json").read_text(errors="replace"))
+        described = read_config(find_model(model))
         ledger = Ledger(output, digest([described, plain, every_sound, numbers, pick, raw_rate, raw_channels, options]))
     problems: list[str] = []
     work = plan(find_recordings(paths, problems, raw_rate is not None), types, output, ledger)
     if output is None and len(work) > 1 and types[0] in ONE_RECORDING:
         raise click.UsageError(f"{types[0]} of several recordings needs a folder to go to: -o DIR.")
-    todo = list(work)
-    if ledger is not None and not force:
-        for item in work:
-            item.targets = ledger.missing(item)
-            if target := ledger.foreign(item):
-                what = f"{target} was not written by this program, or was changed since"
-                problems.append(f"{what}: {item.path} was left out; move the file, or --force writes over it.")
-                todo.remove(item)
-            elif not item.targets:
-                todo.remove(item)
-        if done := sum(not item.targets for item in work):
-            click.echo(f"{done} of {len(work)} are already done (--force does them again).", err=True)
+    todo = work if ledger is None or force else still_to_do(work, ledger, problems)
+    if done := sum(not item.targets for item in work) if ledger else 0:
+        click.echo(f"{done} of {len(work)} are already done (--force does them again).", err=True)
     if todo:
         recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
         recognizer.stream(**options)  # refuses what the model cannot use, before any file is read

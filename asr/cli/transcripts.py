@@ -184,3 +184,16 @@ def plan(recordings: Sequence[Path], types: Iterable[str], output: Path | None, 
             taken.add(name.lower())
         work.append(Work(path, name, {kind: output / f"{name}.{kind}" for kind in types} if output else {}))
     return work
+
+
+def still_to_do(work: Sequence[Work], ledger: Ledger, problems: list[str]) -> list[Work]:
+    """The work that has targets left, those that are missing; what cannot be written goes to `problems`."""
+    todo = []
+    for item in work:
+        item.targets = ledger.missing(item)
+        if target := ledger.foreign(item):
+            what = f"{target} was not written by this program, or was changed since"
+            problems.append(f"{what}: {item.path} was left out; move the file, or --force writes over it.")
+        elif item.targets:
+            todo.append(item)
+    return todo
