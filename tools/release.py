@@ -114,6 +114,14 @@ def tune(release: Release) -> None:
         release.asr("tune", release.manifest, "--model", release.model, "--diagram", diagram)
 
 
+def times(release: Release) -> None:
+    """How far tokens stand from the starts and ends of words, where there are words."""
+    if (release.model / "words.lm").exists():
+        program = ROOT / "tools" / "word_times.py"
+        data = release.manifest.parent.parent
+        run([sys.executable, program, "measure", "--store", "--data", data, "--model", release.model])
+
+
 def golden(release: Release) -> None:
     """What the tests expect of the shipped model."""
     if release.model == MODEL:
@@ -156,6 +164,17 @@ def evaluate(release: Release) -> None:
             }
             errors = {name: run.result()["summary"] for name, run in running.items()}
             release.keep(errors=errors, streams=streamed.result()["stream_quotients"])
+
+
+def decoding(release: Release) -> None:
+    """What lexicon, language model, hotwords and grammars do."""
+    if (release.model / "words.lm").exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            result = Path(scratch) / "decoding.json"
+            program = ROOT / "tools" / "decoding.py"
+            data = release.manifest.parent.parent
+            run([sys.executable, program, "--json", result, "--data", data, "--model", release.model])
+            release.keep(decoding=json.loads(result.read_text(encoding="utf-8")))
 
 
 def readable(release: Release) -> None:
@@ -230,9 +249,11 @@ def verify(release: Release) -> None:
 STEPS: dict[str, Callable[[Release], None]] = {
     "licences": licences,
     "tune": tune,
+    "times": times,
     "selftest": selftest,
     "golden": golden,
     "evaluate": evaluate,
+    "decoding": decoding,
     "readable": readable,
     "history": history,
     "bench": bench,
@@ -389,6 +410,14 @@ def written(figures: Figures, model: Path) -> str | None:
     )
 
 
+def searched(figures: Figures, model: Path) -> str | None:
+    """What the decoder is worth."""
+    if "decoding" not in figures:
+        return None
+    rows = [(name, f"{value:.4g}") for name, value in figures["decoding"].items()]
+    return table(("`python tools/decoding.py --data data`; shares of one", "measured"), rows)
+
+
 def training(figures: Figures, model: Path) -> str | None:
     """How the networks were trained."""
     return table(("training", ""), figures["training"].items()) if "training" in figures else None
@@ -409,6 +438,7 @@ def layout(figures: Figures, model: Path) -> str:
 
 REGIONS: dict[str, Callable[[Figures, Path], str | None]] = {
     "accuracy": accuracy,
+    "decoding": searched,
     "example": example,
     "greedy": greedy,
     "map": layout,
