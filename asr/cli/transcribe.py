@@ -205,8 +205,8 @@ def shown(reading: Iterator[Segment], progress: Progress, title: str) -> Iterato
 def open_recording(path: Path, raw_rate: int | None, raw_channels: int) -> Audio:
     if path != STDIN:
         return Audio(path, raw_rate=raw_rate, raw_channels=raw_channels)
-    if sys.stdin.isatty():
-        raise AsrError("Standard input is the terminal: pipe sound into it, as in `asr transcribe - < talk.mp3`.")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise AsrError("Nothing is piped into standard input: give it sound, as in `asr transcribe - < talk.mp3`.")
     return Audio(sys.stdin.buffer, name="standard input", raw_rate=raw_rate, raw_channels=raw_channels)
 
 
