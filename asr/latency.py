@@ -104,7 +104,6 @@ def measure(
             used, began = _processor_seconds(), time.monotonic()
             heard = list(_play_all(stream, microphone, loopback, [path for path, _ in recordings], options, latency))
             latency.processor_share = (_processor_seconds() - used) / (time.monotonic() - began)
-            latency.endpoint = microphone.endpoint_to_final
     for (path, text), one in zip(recordings, heard, strict=True):
         latency.texts.append(" ".join(word.text for word in one.words))
         try:
@@ -141,20 +140,23 @@ class _Witness(Microphone):
     def __init__(self, stream: Stream) -> None:
         super().__init__()
         self.blocks: list[Block] = []
-        self.endpoint_to_final: list[float] = []
         self._stream = stream
-        self._waiting: list[float] = []  # when each segment that is not final yet ended
+        self._ended: list[float] = []  # when each segment that is not final yet ended
 
     def read(self, timeout: float = 0.1) -> Block | Notice | None:
-        now = time.monotonic()
-        while len(self._waiting) < self._stream.waiting:
-            self._waiting.append(now)
-        while len(self._waiting) > self._stream.waiting:
-            self.endpoint_to_final.append(now - self._waiting.pop(0))
+        waiting = self._stream.waiting
+        self._ended += [time.monotonic()] * (waiting - len(self._ended))
+        del self._ended[: len(self._ended) - waiting]  # those without words
         event = super().read(timeout)
         if isinstance(event, Block):
             self.blocks.append(event)
         return event
+
+    def since_endpoint(self, finals: int, at: float) -> list[float]:
+        """How long ago the segments ended that are final now; 0 for those that ended with the very last block."""
+        ended = self._ended[:finals]
+        del self._ended[:finals]
+        return [at - one for one in ended] + [0.0] * (finals - len(ended))
 
 
 def _play_all(
@@ -176,6 +178,7 @@ def _play_all(
                 latency.notices.append(event.text)
             if not isinstance(event, Update):
                 continue
+            latency.endpoint += microphone.since_endpoint(len(event.finals), event.at)
             for segment in event.finals:
                 finals += segment.words
                 heard.segment_ends.append(len(finals))
