@@ -10,5 +10,5 @@ recipe = TaggerRecipe(
     epoch_words=1_000_000,
     batch_words=4096,
     shape=TaggerShape(buckets=16384, embedding=64, width=128, layers=2, dropout=0.05),
-    training=Options(epochs=16, learning_rate=4e-3, warmup_steps=100, hold=0.3, averaging=0.995, weight_decay=0.0),
+    training=Options(epochs=15, learning_rate=4e-3, warmup_steps=100, hold=0.3, averaging=0.995, weight_decay=0.0),
 )
