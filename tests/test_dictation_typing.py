@@ -116,9 +116,14 @@ def test_characters_without_a_key_are_pasted_and_the_clipboard_is_put_back(
     subprocess.run(
         [*clipboard, "-i"], input=b"mine", env=desktop.environment, check=True, stdout=nothing, stderr=nothing
     )
+
+    def clipped() -> bytes:
+        return subprocess.run([*clipboard, "-o"], env=desktop.environment, capture_output=True).stdout
+
+    wait_for(lambda: clipped() == b"mine", what="the clipboard")  # xclip goes into the background before it holds it
     assert typist.settle("Zoë – naïve 東京")
     assert window.shows("Zoë – naïve 東京")
-    assert subprocess.run([*clipboard, "-o"], env=desktop.environment, capture_output=True).stdout == b"mine"
+    assert clipped() == b"mine"
 
 
 def test_a_clipboard_that_holds_no_text_is_not_destroyed(x11: X11Desktop, window: Window, desktop: Desktop) -> None:
