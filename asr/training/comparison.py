@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAMES = {"lstm": "LSTM", "rnn": "plain RNN", "none": "no recurrence"}
 COLOURS = {"lstm": "tab:blue", "rnn": "tab:orange", "none": "tab:gray"}
+DASHES = {"usual": "--", "orthogonal": ":", "long": "-."}  # of initializations
 CELLS: tuple[Cell, ...] = ("lstm", "rnn", "none")
 
 
@@ -89,21 +90,21 @@ def draw_recall(
     trained: int,
     picture: Path,
 ) -> None:
-    """Accuracy by distance: the best initialization of each cell, mean and range over its seeds, the others thin."""
+    """Accuracy by distance: each cell's best initialization with the range over its seeds, the others thin."""
     figure, (axes,) = _figure(1, (8, 4.5))
     axes.axvspan(1, trained, color="tab:green", alpha=0.08, label=f"distances trained on (1 to {trained})")
-    axes.axhline(100 / SYMBOLS, color="black", linewidth=0.8, linestyle=":", label="guessing")
-    for cell, initializations in found.items():
+    axes.axhline(100 / SYMBOLS, color="black", linewidth=0.8, label="guessing")
+    for number, (cell, initializations) in enumerate(found.items()):
         for which, runs in initializations.items():
             seeds = list(zip(*runs, strict=True))
+            label = NAMES[cell] if len(initializations) == 1 else f"{NAMES[cell]}, {which} initialization"
+            look: dict[str, Any] = {"linewidth": 1.0, "linestyle": DASHES[which]}
+            if which == best[cell]:
+                low, high = [100 * min(right) for right in seeds], [100 * max(right) for right in seeds]
+                axes.fill_between(distances, low, high, color=COLOURS[cell], alpha=0.2, linewidth=0)
+                look = {"linewidth": 2.0 + 2 * number, "marker": "."}  # what lies below another line is seen beside it
             mean = [_mean(right) for right in seeds]
-            if which != best[cell]:
-                axes.plot(distances, mean, color=COLOURS[cell], linewidth=0.8, alpha=0.5, linestyle="--")
-                continue
-            low, high = [100 * min(right) for right in seeds], [100 * max(right) for right in seeds]
-            axes.fill_between(distances, low, high, color=COLOURS[cell], alpha=0.2, linewidth=0)
-            label = NAMES[cell] if len(initializations) == 1 else f"{NAMES[cell]} ({which} initialization)"
-            axes.plot(distances, mean, color=COLOURS[cell], marker=".", label=label)
+            axes.plot(distances, mean, color=COLOURS[cell], zorder=9 - number, label=label, **look)
     axes.set(xscale="log", xlabel="steps between the symbol and the question", ylabel="right answers, %", ylim=(0, 104))
     shown = [distance for distance in distances if str(distance)[0] in "125"]
     axes.set_xticks(shown, [f"{distance:,}" for distance in shown], fontsize="small")
