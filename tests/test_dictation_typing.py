@@ -145,7 +145,7 @@ def test_of_tentative_words_only_the_changed_end_is_typed_again(
     erased: list[int] = []
     keyboard = typist._keyboard
     erase = keyboard.erase
-    keyboard.erase = lambda count: (erased.append(count), erase(count))[1]  # type: ignore[method-assign, assignment, func-returns-value]
+    keyboard.erase = lambda count: (erased.append(count), erase(count))[1]  # type: ignore[method-assign, func-returns-value]
     typist.show("hello")
     typist.show("hello word")
     typist.show("hello world is")
