@@ -166,8 +166,9 @@ def hotwords_from(value: str) -> dict[str, float]:
 def grammar_from(value: str) -> tuple[str, ...]:
     """Phrases with | between them, or a file with one a line."""
     from asr.grammar import read_grammar
+    from asr.text import read_lines
 
-    return read_grammar(Path(value).read_text(encoding="utf-8").splitlines() if Path(value).is_file() else value)
+    return read_grammar(read_lines(Path(value)) if Path(value).is_file() else value)
 
 
 def choose_view(as_json: bool, timestamps: bool) -> View:
