@@ -2,8 +2,10 @@
 
 First the text is read along with the sound by the beam search (maxima instead of sums): its words are the lexicon,
 and the "language model" is the place in the text, which may jump ahead at a price; any other speech is one more word.
-So a missing page or an unread aside costs what it costs, and nothing after it shifts. Then the sounds of the words
-that were found are placed by the Viterbi algorithm, stretch by stretch, pauses between them as the stretches' ends.
+So a missing page or an unread aside costs what it costs, and nothing after it shifts. A search knows the next few
+hundred words only, since in all words of a book there are some for any sound; after a minute another goes on from
+where the first was some time ago. Then the sounds of the words that were found are placed by the Viterbi algorithm,
+stretch by stretch, pauses between them as the stretches' ends.
 """
 
 from __future__ import annotations
@@ -46,11 +48,14 @@ class AlignOptions:
     """Prices of what does not fit, as natural logarithms, and limits."""
 
     search: DecoderOptions = _SEARCH
-    jump: float = -6.0  # for leaving out a piece of the text
+    jump: float = -12.0  # for leaving out a piece of the text
     jump_word: float = -0.02  # besides, for each word of it
     other_sound: float = -2.2  # for each sound that is not in the text
     least_frames: int = 12  # sound without text shorter than this is not reported
     pause_frames: int = 8  # a stretch may end in a pause of this length
+    window_frames: int = 1500  # so much sound is searched at once,
+    window_words: int = 800  # in so much text; twice as much after a window in which nothing of it was found
+    overlap_frames: int = 400  # at the end of a window, which the next one hears again
     stretch_frames: int = 750  # longest piece whose sounds are placed at once, where there are pauses
 
 
@@ -100,12 +105,14 @@ class _Place:
 
     start = 0
 
-    def __init__(self, words: Sequence[str], options: AlignOptions) -> None:
+    def __init__(self, words: Sequence[str], options: AlignOptions, whole: bool = True) -> None:
+        """`words` may be `whole`, or more text may follow that does not count here."""
         self._numbers = {word: number for number, word in enumerate(dict.fromkeys([UNKNOWN, *words]))}
         text = self.word_ids(words)
         self._radix = len(text) + 1
         self._sorted = np.sort(text * self._radix + np.arange(len(text)))  # word by word, its places in order
         self._options = options
+        self._whole = whole
 
     def word_ids(self, words: Iterable[str]) -> NDArray[np.int64]:
         return np.array([self._numbers[word] for word in words], np.int64)
@@ -116,6 +123,8 @@ class _Place:
 
     def _next(self, states: States, words: NDArray[Any]) -> States:
         """The next place of each word at or after each state; -1 for none."""
+        if not len(self._sorted):
+            return np.full(len(words), -1)
         row = np.searchsorted(self._sorted, words * self._radix + states)
         found = self._sorted[np.minimum(row, len(self._sorted) - 1)]
         there = (row < len(self._sorted)) & (found // self._radix == words)
@@ -129,7 +138,7 @@ class _Place:
         return scores, np.where(other, states, place + 1)
 
     def end_score(self, states: States) -> NDArray[Any]:
-        return self._price(self._radix - 1 - states)
+        return self._price(self._radix - 1 - states) if self._whole else np.zeros(len(states))
 
     def _price(self, left_out: NDArray[Any]) -> NDArray[Any]:
         """Of leaving out words of the text."""
@@ -160,22 +169,22 @@ class Aligner:
         if not words:
             raise AsrError("The text to align has no words.")
         spoken = {word: self._pronouncer.pronounce(word) for word in dict.fromkeys(words)}
-        entries = [(word, sounds) for word, ways in spoken.items() for sounds in ways]
-        entries += [(UNKNOWN, (token,)) for token in range(1, len(self.tokens))]
-        place = _Place(words, self.options)
-        decoder = Decoder(self.tokens, Lexicon.build(entries, self.tokens), place, self.options.search)
-        state = decoder.start()
         pieces = [np.zeros((0, len(self.tokens)), np.float32)]
+        search = _Search(self.tokens, words, spoken, self.options)
         for piece in log_probs:
             pieces.append(np.asarray(piece, np.float32))
-            decoder.step(state, piece)
-        heard = decoder.best(state)[0].words
-        stretches = _stretches(_places(heard, place, words), heard, sum(map(len, pieces)), self.options)
+            search.step(pieces[-1])
+        heard, places = search.finish()
+        stretches = _stretches(places, heard, sum(map(len, pieces)), self.options)
         found = [word for stretch in stretches for word in stretch.words]
         frames = np.concatenate(pieces)
         aligned = [one for stretch in stretches for one in self._place_sounds(frames, stretch, words, spoken)]
         least = self.options.least_frames
-        others = [(int(word.start_frame), int(word.end_frame)) for word in heard if word.text == UNKNOWN]
+        others: list[tuple[int, int]] = []
+        for word in heard:
+            if word.text == UNKNOWN:
+                before = others.pop() if others and others[-1][1] == word.start_frame else None
+                others.append((before[0] if before else int(word.start_frame), int(word.end_frame)))
         return Alignment(
             tuple(aligned),
             _gaps([word.index for word in found], len(words)),
@@ -213,6 +222,69 @@ class Aligner:
         return aligned
 
 
+class _Search:
+    """What of a text is heard and where, window by window."""
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        words: Sequence[str],
+        spoken: Mapping[str, Sequence[Pronunciation]],
+        options: AlignOptions,
+    ) -> None:
+        self._tokens, self._words, self._spoken, self._options = tokens, words, spoken, options
+        self._heard: list[DecodedWord] = []  # what earlier windows have decided
+        self._found: list[_Found] = []
+        self._reach = options.window_words
+        self._open(0, 0, [])
+
+    def _open(self, frame: int, index: int, pieces: list[Floats]) -> None:
+        """A window from a frame and a word of the text on; `pieces` are the frames that are known already."""
+        self._frame, self._index, self._pieces = frame, index, pieces
+        self._part = self._words[index : index + self._reach]
+        entries = [(word, sounds) for word in dict.fromkeys(self._part) for sounds in self._spoken[word]]
+        entries += [(UNKNOWN, (token,)) for token in range(1, len(self._tokens))]
+        self._place = _Place(self._part, self._options, index + len(self._part) == len(self._words))
+        lexicon = Lexicon.build(entries, self._tokens)
+        self._decoder = Decoder(self._tokens, lexicon, self._place, self._options.search)
+        self._state = self._decoder.start()
+        for piece in pieces:
+            self._decoder.step(self._state, piece)
+
+    def step(self, piece: Floats) -> None:
+        self._pieces.append(piece)
+        self._decoder.step(self._state, piece)
+        if self._state.frames > self._options.window_frames + self._options.overlap_frames:
+            self._close(self._state.frames - self._options.overlap_frames)
+
+    def finish(self) -> tuple[list[DecodedWord], list[_Found]]:
+        """What was heard, and the words of the text among it."""
+        self._decide(self._decoder.best(self._state)[0].words)
+        return self._heard, self._found
+
+    def _close(self, limit: int) -> None:
+        """Decide what was heard before frame `limit` of the window, as far as it is sure, and go on after it."""
+        heard = [word for word in self._decoder.best(self._state)[0].words if word.end_frame <= limit]
+        sure = _last_sure(_places(heard, self._place, self._part))
+        if sure is None:
+            heard, cut, self._reach = [DecodedWord(UNKNOWN, 0, limit, 0.0)], limit, 2 * self._reach
+        else:
+            heard, cut, self._reach = [one for one in heard if one.end_frame <= sure], sure, self._options.window_words
+        self._decide(heard)
+        index = self._found[-1].index + 1 if self._found else 0
+        self._open(self._frame + cut, index, [np.concatenate(self._pieces)[cut:]])
+
+    def _decide(self, heard: Sequence[DecodedWord]) -> None:
+        self._found += [
+            _Found(one.index + self._index, one.start + self._frame, one.end + self._frame)
+            for one in _places(heard, self._place, self._part)
+        ]
+        self._heard += [
+            replace(word, start_frame=word.start_frame + self._frame, end_frame=word.end_frame + self._frame)
+            for word in heard
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     index: int  # of the word in the text
@@ -225,6 +297,14 @@ class _Stretch:
     begin: int
     end: int
     words: tuple[_Found, ...]
+
+
+def _last_sure(found: Sequence[_Found]) -> int | None:
+    """Where the last three words end that follow each other in the text, but for one at most."""
+    for first, last in zip(found[-3::-1], found[::-1], strict=False):
+        if last.index - first.index <= 3:
+            return last.end
+    return None
 
 
 def _places(heard: Sequence[DecodedWord], place: _Place, words: Sequence[str]) -> list[_Found]:
