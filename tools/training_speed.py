@@ -17,8 +17,9 @@ import click
 import torch
 
 from asr.training.config import load_recipe
+from asr.training.corpus import Example
 from asr.training.loop import Trainer
-from asr.training.recognizer import RecognizerRecipe, RecognizerTask
+from asr.training.recognizer import RecognizerBatch, RecognizerRecipe, RecognizerTask
 
 
 @click.command()
@@ -35,7 +36,7 @@ def main(recipe: Path, data: Path, overrides: tuple[str, ...], batches: int) -> 
         run = Path(scratch) / "run"
         run.mkdir()
         task = loaded.task(data, run)
-        trainer = Trainer(task, loaded.training, run)
+        trainer: Trainer[Example, RecognizerBatch] = Trainer(task, loaded.training, run)
         shares, sounds, costs = [], [], []
         for number, items in enumerate(task.plan(1)[: batches + 1]):
             began = time.process_time()
