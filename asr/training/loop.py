@@ -58,7 +58,8 @@ class Loss:
 class Task(Protocol[Item, Batch]):
     """What is trained: a network, where its batches come from, and what is lost."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module: ...
 
     def plan(self, epoch: int) -> list[list[Item]]:
         """The global batches of an epoch, a function of the seed and the epoch alone."""
