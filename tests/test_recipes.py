@@ -188,6 +188,24 @@ def test_a_recipe_from_its_corpus_to_a_transcript(
     run(f"asr transcribe {CLIPS / 'monday.opus'} --model {folder / 'model'}")
 
 
+@pytest.mark.slow
+def test_three_kinds_of_memory_listen_to_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    mini_librispeech(tmp_path / "data")
+    said = [run(line) for line in commands(ROOT / "recipes" / "memory_speech.py") if "recipes/g2p.py" not in line]
+    folder = tmp_path / "runs" / "memory-speech"
+    sizes = []
+    for cell in ("lstm", "rnn", "none"):
+        settings = json.loads((folder / cell / "config.json").read_text())["settings"]
+        sizes.append(settings["shape"]["streaming_width"])
+        assert settings["shape"]["cell"] == cell and (folder / cell / "best.pt").exists()
+        run(f"asr export {folder / cell / 'best.pt'} {folder / cell / 'model'}")
+        run(f"asr transcribe {CLIPS / 'monday.opus'} --model {folder / cell / 'model'}")
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+    assert (folder / "speech.png").read_bytes().startswith(b"\x89PNG") and str(folder.name) in said[-1]
+
+
 def test_every_page_is_a_recipe_and_in_the_table() -> None:
     table = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
     for page in sorted((ROOT / "recipes").glob("*.py")):
