@@ -13,6 +13,7 @@ nonnative_test_speakers.txt, no model that ships may learn from them (recipes/RE
 from asr.training.augment import Augmentation
 from asr.training.corpus import Mixture
 from asr.training.loop import Options
+from asr.training.model import Shape
 from asr.training.recognizer import RecognizerRecipe
 
 recipe = RecognizerRecipe(
@@ -21,7 +22,8 @@ recipe = RecognizerRecipe(
     valid=("manifests/finetune_valid.jsonl",),
     dictionary="lists/cmudict.dict",
     g2p="runs/g2p/best.pt",
+    shape=Shape(dropout=0.1),  # all else of the shape is that of the network it starts from
     mixture=Mixture(batch_seconds=100),
     augmentation=Augmentation(gain=0.5, gain_decibels=(-20.0, 10.0), frequency_width=12, time_masks_per_second=0.12),
-    training=Options(epochs=10, learning_rate=5e-4, warmup_steps=50, hold=0.1, averaging=0.995),
+    training=Options(epochs=10, learning_rate=1e-3, warmup_steps=50, hold=0.1, averaging=0.995),
 )
