@@ -25,7 +25,8 @@ def train(
     """Train the network that RECIPE describes, e.g. recipes/english_small.py.
 
     With --from, the network has the shape of the one it starts from, and keeps its subwords if they can spell the new
-    texts; a head with another alphabet starts anew.
+    texts (--set keep_subwords=false learns others); a head with another alphabet starts anew. A recipe that compares
+    several networks trains one after the other, and draws the comparison.
     """
     try:
         from asr.training.run import train_recipe
