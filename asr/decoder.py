@@ -462,7 +462,7 @@ def timed(words: Sequence[DecodedWord], frames: float, start_shift: float, end_s
         return tuple(words)
     starts = [max(0.0, word.start_frame + start_shift) for word in words]
     found = []
-    for word, start, limit in zip(words, starts, [*starts[1:], float(frames)], strict=True):
+    for word, start, limit in zip(words, starts, [*starts, float(frames)][1:], strict=True):
         end = min(word.end_frame + end_shift, limit)
         found.append(replace(word, start_frame=start, end_frame=max(end, min(start + 1, limit))))
     return tuple(found)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from asr.beam import DecoderOptions
-from asr.decoder import Decoder, DecoderState
+from asr.decoder import Decoder, DecoderState, timed
 from asr.errors import AsrError, StreamError
 from asr.greedy import Greedy
 from asr.lexicon import Lexicon
@@ -352,3 +352,7 @@ def test_a_grammar_allows_its_phrases_alone() -> None:
 def test_another_models_lexicon_is_refused() -> None:
     with pytest.raises(ValueError, match="tokens"):
         Decoder(("<blank>", "X"), Lexicon.build(ENTRIES, TOKENS))
+
+
+def test_no_words_have_no_times() -> None:
+    assert timed((), 25.0, -1.75, 2.25) == ()
