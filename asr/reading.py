@@ -201,7 +201,7 @@ class Reader:
     def _read(self, ended: Ended) -> Read:
         model = self._model
         words, others, log_probs = self._decide(ended)
-        if model.tagger is not None and words:
+        if model.tagger is not None and words and ended.wanted.grammar is None:  # a grammar's phrases stay as given
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
             nexts = [*(word.start for word in words[1:]), end]
             pauses = [max(0.0, start - word.end) for word, start in zip(words, nexts, strict=True)]

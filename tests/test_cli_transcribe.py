@@ -290,6 +290,11 @@ def test_what_may_be_said(run, talk: Path, text: str) -> None:  # type: ignore[n
     Path("hot.txt").write_text("# names\nbonu:30\n")  # made of two of the small network's tokens
     assert "bonu" not in text and "bonu" in run(talk, "--hotwords-file", "hot.txt").stdout
     assert "bonu" in run(talk, "--hotwords", "bonu:30").stdout
+    assert "bonu" in run(talk, "--hotwords", "hot.txt").stdout
+    Path("phrases.txt").write_text("\n".join(words) + "\n")
+    assert run(talk, "--grammar", "phrases.txt").stdout.split() == found
+    result = run(talk, "--grammar", "nowhere.txt")
+    assert result.exit_code == 1 and "no file nowhere.txt" in result.stderr
     result = run(talk, "--hotwords", "bonu:much")
     assert result.exit_code == 1 and "bonu" in result.stderr and "Traceback" not in result.stderr
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from asr.errors import AsrError
 from asr.writers import WRITERS, write_file
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -30,6 +31,8 @@ def align(
     from asr.recognizer import find_model
 
     aligned = align_file(find_model(model), audio, text, None if channel is None else channel - 1)
+    if not aligned.words:
+        raise AsrError(f"{audio}: nothing of {text} was heard in it; are they the same talk?")
     written = WRITERS[kind](aligned.transcript(sounds), audio.stem)
     if output is None:
         click.echo(written, nl=False)

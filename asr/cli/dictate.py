@@ -71,7 +71,8 @@ def dictate(
     """
     if context.invoked_subcommand is not None:
         return
-    from asr.cli.listen import hotwords_from, stop_at_signals
+    from asr.cli.expected import hotwords_from
+    from asr.cli.listen import stop_at_signals
     from asr.dictation.config import config_path, read_config
     from asr.dictation.control import Server, socket_path
     from asr.dictation.daemon import Dictation, DictationOptions

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from asr.cli.expected import grammar_from, hotwords_from
 from asr.endpoint import PRESETS, Endpoint, endpoint_options
 from asr.errors import AsrError
 from asr.recognizer import Recognizer, make_transcript
@@ -154,21 +155,6 @@ def listen(
                 transcripts.write()
             if recording:
                 recording.close()
-
-
-def hotwords_from(value: str) -> dict[str, float]:
-    """A list of hotwords, or a file of them."""
-    from asr.hotwords import parse_hotwords, read_hotwords_file
-
-    return read_hotwords_file(Path(value)) if Path(value).is_file() else parse_hotwords(value)
-
-
-def grammar_from(value: str) -> tuple[str, ...]:
-    """Phrases with | between them, or a file with one a line."""
-    from asr.grammar import read_grammar
-    from asr.text import read_lines
-
-    return read_grammar(read_lines(Path(value)) if Path(value).is_file() else value)
 
 
 def choose_view(as_json: bool, timestamps: bool) -> View:

@@ -14,6 +14,7 @@ from typing import Literal, TextIO
 import click
 
 from asr.audio import Audio
+from asr.cli.expected import grammar_from, hotwords_from
 from asr.cli.transcripts import STDIN, Ledger, Work, digest, find_recordings, plan, still_to_do
 from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
@@ -46,10 +47,12 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--raw-channels", type=click.IntRange(1, 64), default=1, show_default=True, help="Channels of raw PCM.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at once (default: one for each processor core).")
 @click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
-@click.option("--hotwords", metavar="LIST", help='Words and phrases to expect, with a bonus: "lstm:6,hochreiter".')
-@click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="The same, one a line.")
+@click.option("--hotwords", metavar="LIST|FILE", help='Words to expect: "lstm:6,hochreiter", or a file, one a line.')
+@click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="More of them.")
 @click.option("--words", metavar="FILE", type=EXISTING, help="Words that the lexicon may lack, one a line.")
-@click.option("--grammar", metavar="LIST", help='The only phrases that may be said: "yes|no|turn the light on".')
+@click.option(
+    "--grammar", metavar="LIST|FILE", help='All that may be said: "yes|no|[unk]", or a file, a phrase a line.'
+)
 @click.option("--nbest", type=click.IntRange(1), default=1, metavar="N", help="Readings of each segment, in json.")
 @click.option("--no-second-reading", is_flag=True, help="Take what was heard at once as final.")
 @click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
@@ -102,7 +105,7 @@ def transcribe(
         pick = channel - 1
     options = StreamOptions(
         hotwords=read_hotwords(hotwords, hotwords_file),
-        grammar=grammar,
+        grammar=None if grammar is None else grammar_from(grammar),
         words=read_lines(words) if words else (),
         endpoint=endpoint,
         nbest=nbest,
@@ -172,9 +175,7 @@ def transcribe(
 
 def read_hotwords(given: str | None, file: Path | None) -> dict[str, float]:
     """Hotwords of a list and of a file."""
-    from asr.hotwords import parse_hotwords, read_hotwords_file
-
-    return (read_hotwords_file(file) if file else {}) | (parse_hotwords(given) if given else {})
+    return (hotwords_from(str(file)) if file else {}) | (hotwords_from(given) if given else {})
 
 
 def collect(reading: Iterator[Segment], audio: Audio) -> tuple[list[Segment], str | None]:
