@@ -347,8 +347,13 @@ def test_an_interrupt_keeps_what_is_finished(tiny_model: Path, talk: Path, speec
     soundfile.write(file, speech, 16000, format="WAV")
     data = file.getvalue()
     out = talk.parent / "out"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*command, str(talk), "-", "-o", str(out)], **pipes) as process:
+
+    def heed_interrupts() -> None:  # a test run in the background hands on that it ignores them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    arguments = [*command, str(talk), "-", "-o", str(out)]
+    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=heed_interrupts) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write(data[:40] + b"\xff" * 4 + data[44:])  # of a length that is not known
         process.stdin.flush()
