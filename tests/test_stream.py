@@ -22,7 +22,7 @@ from asr.endpoint import EndedBy, Endpoint
 from asr.errors import AsrError, AudioError, StreamError
 from asr.greedy import Greedy, GreedyState, collapse
 from asr.network import BLANK, FirstReading, Network, State
-from asr.reading import Ended, Reader, SecondReading, Wanted
+from asr.reading import Ended, Model, Reader, SecondReading, Wanted
 from asr.recognizer import Recognizer
 from asr.results import Segment, Word
 from asr.running import written_ahead
@@ -399,7 +399,8 @@ def test_the_state_does_not_grow(tiny: Recognizer, talk: Samples, kind: str) -> 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_the_contract_holds_for_the_int8_network(shipped: Recognizer, speech: Samples, rate: int) -> None:
-    samples = speech[: 9 * rate]
+    resampler = Resampler(16000, rate)
+    samples = np.concatenate([resampler.feed(speech[: 9 * 16000]), resampler.tail()])
     expected = run(shipped.stream(second_reading="inline"), iter([samples]), rate)
     stream, found = shipped.stream(), []
     for part in blocks(samples, range(0, len(samples), 7919)):
@@ -548,15 +549,17 @@ def test_on_real_speech_a_cut_in_mid_word_repeats_nothing(
 
 def test_on_real_speech_the_first_reading_goes_on_over_a_cut(shipped: Recognizer, speech: Samples) -> None:
     greedy = Greedy(shipped.network.heads["spelling"])
-    model = replace(shipped._model, first_decoder=greedy, second_decoder=greedy, tagger=None)
+    model = Model(shipped.network, greedy, greedy)
     samples = speech[64000 : 64000 + 8 * 16000]
     whole = tokens(run(Stream(model, Options(second_reading=None)), iter([samples])))
+    cuts = range(8000, len(samples) - 8000, 3331)
     differing = 0
-    for cut in range(8000, len(samples) - 8000, 3331):
+    for cut in cuts:
         stream = Stream(model, Options(second_reading=None))
         found = stream.feed(samples[:cut]) + stream.end_segment() + stream.feed(samples[cut:]) + stream.finish()
         differing += tokens(found) != whole
-    assert differing <= 1  # int8 scales each call: a frame that was undecided may fall otherwise
+    # in mid-word the silence behind a cut may be heard as another token than the speech that goes on
+    assert differing <= 0.1 * len(cuts)
 
 
 def test_on_real_speech_a_cut_in_a_pause_changes_no_later_word(shipped: Recognizer, speech: Samples) -> None:
