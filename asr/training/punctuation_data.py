@@ -257,6 +257,7 @@ def prepare(folder: Path, cache: Path, held_out: HeldOut) -> dict[str, Tagged]:
             arrays |= {f"words {name}": words, f"tags {name}": tags}
         arrays["vocabulary"] = np.array("\n".join(vocabulary.numbers))
         arrays["spellings"] = np.array(json.dumps(fixed_spellings(vocabulary)))
+        cache.parent.mkdir(parents=True, exist_ok=True)
         temporary = cache.with_suffix(".part.npz")
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(cache)
