@@ -18,7 +18,7 @@ from asr.training.augment import Augmentation
 from asr.training.config import load_recipe, override_setting
 from asr.training.corpus import Mixture
 from asr.training.export import export_model, log_prob_difference
-from asr.training.loop import Options, Trainer, learning_rate
+from asr.training.loop import Options, Trainer, autocast, lacks_half_precision, learning_rate
 from asr.training.model import Shape
 from asr.training.recognizer import RecognizerRecipe
 
@@ -157,6 +157,16 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> Non
     assert all(torch.equal(value, before[name]) for name, value in task.network.state_dict().items())
     assert not any(value.isnan().any() for value in task.carried().values()), "a broken state must not be handed on"
     assert "skipped" not in run._step([batch], 1e-3)
+
+
+def test_half_precision_is_only_used_where_the_processor_has_it(tmp_path: Path) -> None:
+    recipe = replace(TINY, training=replace(TINY.training, half_precision=True))
+    run = trainer(recipe, tmp_path / "run")
+    with autocast(recipe.training):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.float32 if lacks_half_precision(recipe.training) else torch.bfloat16)
+    items = run.task.plan(0)[0]
+    assert "skipped" not in run._step([run.task.load(items, range(len(items)), 0)], 1e-3)
 
 
 def test_what_is_exported_computes_what_was_trained(tmp_path: Path, speech) -> None:  # type: ignore[no-untyped-def]

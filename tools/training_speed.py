@@ -18,7 +18,7 @@ import torch
 
 from asr.training.config import load_recipe
 from asr.training.corpus import Example
-from asr.training.loop import Trainer
+from asr.training.loop import Trainer, autocast
 from asr.training.recognizer import RecognizerBatch, RecognizerRecipe, RecognizerTask
 
 
@@ -58,7 +58,7 @@ def bare_seconds(
     """CPU seconds of one forward and backward pass of the network alone."""
     state = task.network.streaming.initial_state(len(features))
     began = time.process_time()
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.half_precision):
+    with autocast(recipe.training):
         first, second, _ = task.network(features, lengths, state)
     total = sum((log_probs.mean() for heads in (first, second) for log_probs in heads.values()), torch.zeros(()))
     total.backward()

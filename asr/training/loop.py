@@ -40,7 +40,7 @@ class Options:
     largest_gradient: float = 3.0  # norm; longer gradients are shortened to it
     averaging: float = 0.998  # share that the averaged weights keep at each step
     accumulate: int = 1  # pieces that a batch is computed in, where memory is short
-    half_precision: bool = True  # bfloat16 for matrix products
+    half_precision: bool = True  # bfloat16 for matrix products, where the device computes in it
     checkpoint_minutes: float = 10.0
     prefetch: int = 1  # batches prepared ahead, beside the computation
     device: str = "cpu"
@@ -53,6 +53,18 @@ class Loss:
     total: Tensor
     count: int  # utterances, words...
     parts: dict[str, float]
+
+
+def autocast(options: Options) -> torch.autocast:
+    """Matrix products in bfloat16, if that is wanted and the device computes in it: a processor without AVX-512 has
+    no such LSTM."""
+    kind = options.device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=options.half_precision and not lacks_half_precision(options))
+
+
+def lacks_half_precision(options: Options) -> bool:
+    """Whether the network is on a processor that does not compute in bfloat16."""
+    return options.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class Task(Protocol[Item, Batch]):
@@ -195,7 +207,7 @@ class Trainer(Generic[Item, Batch]):
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for piece in pieces:
-            with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
+            with autocast(options):
                 loss = self.task.loss(piece)
             loss.total.backward()
             losses.append(loss)
@@ -261,10 +273,7 @@ class Trainer(Generic[Item, Batch]):
         live = {name: value.detach().clone() for name, value in self.task.network.state_dict().items()}
         self.task.network.load_state_dict(self.averaged)
         self.task.network.eval()
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.options.device.split(":")[0], torch.bfloat16, enabled=self.options.half_precision),
-        ):
+        with torch.inference_mode(), autocast(self.options):
             figures = self.task.validate()
         first = next(iter(figures.values()))
         if self.rank == 0 and first <= self.position.best:  # of two that are as good, the one that learned longer

@@ -20,7 +20,7 @@ from asr.errors import AsrError
 from asr.training import parallel
 from asr.training.config import Recipe, load_recipe
 from asr.training.from_model import recipe_from
-from asr.training.loop import Options, Task, Trainer
+from asr.training.loop import Options, Task, Trainer, autocast, lacks_half_precision
 from asr.training.progress import duration
 
 
@@ -71,6 +71,8 @@ def _train(
             _say_once(f"goes on with other settings than before: {', '.join(changed)}")
     batches = task.plan(1)
     _say_once(_forecast(recipe, task, batches))
+    if recipe.training.half_precision and lacks_half_precision(recipe.training):
+        _say_once("this processor does not compute in bfloat16: trains in float32")
     if trainer.rank == 0:
         _write_config(recipe, folder, path, data)
     trial = _try_largest_batch(task, recipe, batches)
@@ -122,7 +124,7 @@ def _try_largest_batch(task: Task[Any, Any], recipe: Recipe, batches: Sequence[S
         began = time.monotonic()
         batch = task.load([items[place] for place in places], places, 0)
         loaded = time.monotonic()
-        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.half_precision):
+        with autocast(options):
             loss = task.loss(batch)
         loss.total.backward()
         task.network.zero_grad(set_to_none=True)
