@@ -37,9 +37,9 @@ class DecoderOptions:
     blank_penalty: float = 0.0  # taken from the blank's log-prob in each frame
     prior_weight: float = 0.0  # how much of `log_priors` is taken from the log-probs of each frame
     log_priors: tuple[float, ...] = ()  # of the tokens in speech, 0 for the blank and on average for the others
-    partial_agreement: float = 0.6  # share of the hypotheses' mass that a word needs to be shown before it is final
-    partial_stay: float = 0.3  # the same for a word that is shown already: what comes and goes is hard to read
-    partial_wait: int = 12  # frames after a word's end; later, it needs no more than that either
+    partial_agreement: float = 0.9  # share of the hypotheses' mass that a new word needs to be shown before it is final
+    partial_stay: float = 0.4  # the same for a word that is shown already: what comes and goes is hard to read
+    partial_wait: int = 12  # frames after a word's end in which what it needs falls from the one to the other
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     spelling_weight: float = 0.5  # of the spelling head's log-prob of a whole reading, where it has a say; 0: none

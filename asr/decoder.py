@@ -301,8 +301,8 @@ class Decoder:
     def partial(self, state: DecoderState) -> tuple[DecodedWord, ...]:
         """Completed words of the likeliest hypothesis, as far as most of the others agree; cheap, confidences rough.
 
-        A word that was there the last time, or that was said some time ago, needs less agreement, so `state` remembers
-        what was shown.
+        A word needs the less agreement the longer ago it was said, and least if it was there the last time, so `state`
+        remembers what was shown.
         """
         totals = self._totals(state)
         weights = np.exp(totals - totals.max())
@@ -322,13 +322,18 @@ class Decoder:
         agreed = 0
         standing = [*state.shown, *[-1] * len(said)]
         for one, share, before in zip(said, shares, standing, strict=False):
-            known = one.word == before or state.frames - one.end > self.options.partial_wait
-            if share <= (self.options.partial_stay if known else self.options.partial_agreement):
+            if share <= self._agreement(one.word == before, state.frames - one.end):
                 break
             agreed += 1
         state.shown = [one.word for one in said[:agreed]]
         rated = [replace(one, posterior=min(share, 1.0)) for one, share in zip(said, shares, strict=True)]
         return self._words(rated[:agreed], state)
+
+    def _agreement(self, shown: bool, waited: int) -> float:
+        """The share that a word must have to be shown, said so many frames ago."""
+        options = self.options
+        over = 1.0 if shown else min(1.0, waited / max(1, options.partial_wait))
+        return options.partial_agreement + over * (options.partial_stay - options.partial_agreement)
 
     def best(self, state: DecoderState, n: int = 1, spelling: Floats | None = None) -> list[Hypothesis]:
         """At most n readings of all frames so far, taken as the whole segment, the best first; never none.
@@ -442,6 +447,7 @@ class Decoder:
             states.shape != (5, len(state.beam))
             or state.beam.mass.shape != (2, len(state.beam))
             or not len(state.beam)
+            or not np.isfinite([state.beam.mass.max(), state.offset]).all()
             or not _inside(states[POSITION], 0, len(search.lexicon.tree.token))
             or not _inside(states[MATCH], 0, matches)
             or not _inside(states[RECORD], -1, state.history.size)

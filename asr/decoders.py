@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from asr.beam import DecoderOptions
@@ -67,6 +67,12 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
             f"{directory} was tuned for other tokens than its {head}: is {LEXICON} missing? Copy it again."
         )
     return first, second
+
+
+def preview_of(first: Decoder, second: Decoder) -> Decoder:
+    """The second reading's decoder with the first one's narrow beam: what is shown while somebody speaks is cheap."""
+    narrow = replace(second.options, beam=first.options.beam, beam_score=first.options.beam_score)
+    return second.with_options(narrow)
 
 
 def load_pronunciations(network: Network) -> tuple[Lexicon | None, GraphemeToPhone | None]:

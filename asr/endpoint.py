@@ -27,8 +27,8 @@ class Endpoint:
 
     nothing_said: float = 5.0  # without a word: what was kept is read a last time and dropped
     silence_after_words: float = 0.6  # a pause this long ends the segment; loud frames without words count half
-    longest: float = 15.0  # a segment without a pause is cut, at its least speech-like point ...
-    search: float = 5.0  # ... of this much before the limit
+    longest: float = 15.0  # from half of this on, shorter and shorter pauses do; without any, a segment is cut ...
+    search: float = 5.0  # ... at its least speech-like point of this much before the limit
     lead_in: float = 0.4  # what a segment gets of the silence before it, at most
     speech: float = 0.5  # a frame whose blank probability is below this holds speech
 
@@ -66,6 +66,7 @@ def endpoint_options(choice: str | Endpoint, **changes: float) -> Endpoint:
 SILENT_DB = -100.0  # the level of digital silence
 FLOOR_RISE = 0.05  # dB a frame: how fast the noise floor forgets a quiet moment
 SPEECH_RATE = 0.1  # weight of a frame of speech in the running level of speech
+SHORT_PAUSE = 0.2  # seconds: enough of a pause where a segment has become as long as it may
 SMOOTH = 5  # frames over which a point of the signal is called speech-like or not
 
 
@@ -120,11 +121,16 @@ class Detector:
             silence += seconds
         else:
             return "nothing" if len(self) * self.frame_seconds >= self.options.nothing_said - slack else None
-        if silence >= self.options.silence_after_words - slack:
+        length = (len(self) - self.first) * self.frame_seconds
+        if silence >= self._pause(length) - slack:
             return "pause"
-        if (len(self) - self.first) * self.frame_seconds >= self.options.longest - slack:
-            return "length"
-        return None
+        return "length" if length >= self.options.longest - slack else None
+
+    def _pause(self, length: float) -> float:
+        """The pause, in seconds, that ends a segment of this length in seconds."""
+        late = max(0.0, 2 * length / self.options.longest - 1)  # 0 up to half of the longest, 1 at the longest
+        longest = self.options.silence_after_words
+        return longest - late * (longest - min(longest, SHORT_PAUSE))
 
     def quietest(self) -> int:
         """The least speech-like frame of the last `search` seconds: where to cut what has no pause."""

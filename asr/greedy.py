@@ -166,7 +166,8 @@ class Greedy:
             tokens, starts, ends = (row.tolist() for row in arrays["tokens"])
             *log_probs, score = arrays["scores"].tolist()
             last, frames = arrays["counts"].tolist()
-            if arrays["tokens"].dtype.kind + arrays["scores"].dtype.kind + arrays["counts"].dtype.kind != "ifi":
+            kinds = [(arrays[name].dtype.kind, arrays[name].ndim) for name in ("tokens", "scores", "counts")]
+            if kinds != [("i", 2), ("f", 1), ("i", 1)]:
                 raise ValueError("types")
             if len(tokens) != len(log_probs) or not all(0 <= token < len(self.tokens) for token in tokens):
                 raise ValueError("lengths")

@@ -205,7 +205,7 @@ def _word_ends(model: Path, recording: Path, text: str | None, heard: _Heard) ->
         aligned = align_file(model, recording, file)
     said = [(aligned.text[index].spoken, word.end) for index, word in aligned.words]
     clock = _Clock(heard.blocks, read_audio(recording, RATE))
-    same = _same([word for word, _ in said], _texts(heard.words))
+    same = common([word for word, _ in said], _texts(heard.words))
     return {place: clock.at(said[index][1]) for place, index in same.items()}
 
 
@@ -237,13 +237,13 @@ def _add(latency: Latency, heard: _Heard, ends: dict[int, float]) -> None:
     before: list[str] = []
     for shown in heard.shown:
         words = _texts(shown.words)
-        there = _same(final, words)
+        there = common(final, words)
         for place in there.values():
             right.setdefault(place, shown.at)
         for place, word in enumerate(heard.words):
             if place in right or any(one.start < word.end and word.start < one.end for one in shown.words):
                 first.setdefault(place, shown.at)
-        known = _same(before, words)
+        known = common(before, words)
         new = [i for i in range(len(words)) if i not in known]
         latency.shown_words += len(new)
         latency.changed_words += sum(i not in there for i in new)
@@ -263,14 +263,14 @@ def _add(latency: Latency, heard: _Heard, ends: dict[int, float]) -> None:
     latency.sentence += [became_final[n - 1] - ends[n - 1] for n in heard.segment_ends if n - 1 in ends]
 
 
-def _texts(words: Sequence[Word]) -> list[str]:
-    return [word.text for word in words]
-
-
-def _same(one: list[str], other: list[str]) -> dict[int, int]:
+def common(one: list[str], other: list[str]) -> dict[int, int]:
     """Words that both have in the same order: place in `other` -> place in `one`."""
     blocks = difflib.SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     return {b + i: a + i for a, b, size in blocks for i in range(size)}
+
+
+def _texts(words: Sequence[Word]) -> list[str]:
+    return [word.text for word in words]
 
 
 def _processor_seconds() -> float:

@@ -46,10 +46,16 @@ class Model:
     """What a model directory holds, loaded: immutable, shared by all streams of a recognizer."""
 
     network: Network
-    first_decoder: Decoder[Any]  # for what is shown while somebody speaks
+    first_decoder: Decoder[Any]  # where the first reading decides
     second_decoder: Decoder[Any]  # for what is final
     tagger: Tagger | None = None
     rejection: Rejection = field(default_factory=Rejection)  # of what is no speech
+    preview_decoder: Decoder[Any] | None = None  # for what is shown before that; None: the second one
+
+    @property
+    def preview(self) -> Decoder[Any]:
+        """The decoder of what is shown before it is final; it reads the second reading's log-probs."""
+        return self.preview_decoder or self.second_decoder
 
     def is_speech(self, blank: Sequence[float] | Floats, reading: Literal["first", "second"]) -> bool:
         """Whether a reading takes frames for speech; `blank`: log-probs [frames] of its decoder's head."""
@@ -102,7 +108,7 @@ class Ended:
     ended_by: EndedBy
     wanted: Wanted
     decided: tuple[tuple[Word, ...], tuple[Alternative, ...]] | None = None  # no second reading: the first one's words
-    shown: tuple[Word, ...] | None = None  # the first reading's words, once somebody has asked for them
+    shown: tuple[Word, ...] | None = None  # the words before they are final, once somebody has asked for them
 
     def store(self, name: str) -> tuple[dict[str, object], Arrays]:
         """What `restored` takes, the arrays under names that begin with `name`."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import Audio
-from asr.decoders import load_decoders
+from asr.decoders import load_decoders, preview_of
 from asr.endpoint import Endpoint, endpoint_options
 from asr.errors import AudioError, ModelError
 from asr.network import Network
@@ -73,7 +73,8 @@ class Recognizer:
         network = Network.load(find_model(model), threads)
         tagger = None if plain else Tagger.load(network.directory, numbers)
         rejection = Rejection() if every_sound else Rejection.of(network.config.get("decoding", {}))
-        self._model = Model(network, *load_decoders(network), tagger, rejection)
+        first, second = load_decoders(network)
+        self._model = Model(network, first, second, tagger, rejection, preview_of(first, second))
 
     @property
     def model(self) -> str:

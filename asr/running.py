@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from asr.decoders import SPELLING
 from asr.endpoint import Detector
 from asr.network import BLANK, Network, State
+from asr.results import Word
 from asr.snapshot import Arrays, Parts, whole
 
 Floats = NDArray[np.float32]
@@ -88,8 +89,9 @@ class Running:
     hidden: list[Floats] = field(default_factory=list)  # of each frame of the segment: [width]
     log_probs: list[Floats] = field(default_factory=list)  # [tokens], of the head that the first decoder reads
     spelling: list[Floats] = field(default_factory=list)  # of the spelling head, if it has a say
-    decoding: Any = None  # the first decoder's state, over `decoded` frames of the segment
+    decoding: Any = None  # state of the decoder of what is shown, over `decoded` frames of the segment
     decoded: int = 0
+    shown: tuple[int, tuple[Word, ...]] | None = None  # `decoded` when somebody looked, and what was to be seen
 
     @property
     def first_output(self) -> int:
@@ -109,6 +111,7 @@ class Running:
             spelling=list(self.spelling),
             decoding=None,
             decoded=0,
+            shown=None,
         )
 
     def drop(self, frames: int) -> None:
@@ -123,7 +126,7 @@ class Running:
         self.before = [*self.before, *hidden][-self.context :] if self.context else []
 
     def forget_decoding(self) -> None:
-        self.decoding, self.decoded = None, 0
+        self.decoding, self.decoded, self.shown = None, 0, None
 
     def store(self, network: Network, head: str) -> tuple[dict[str, object], Arrays]:
         """All of it for `restore`, as parts of a snapshot; `head` is what the first decoder reads."""

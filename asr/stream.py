@@ -20,6 +20,7 @@ from asr.endpoint import SILENT_DB, Detector, EndedBy, Endpoint, Rule, levels
 from asr.errors import AsrError, StreamError
 from asr.greedy import collapse
 from asr.network import BLANK
+from asr.preview import read_ahead
 from asr.reading import (
     Ended,
     Model,
@@ -74,8 +75,9 @@ class Stream:
             raise StreamError(f"A step must be a multiple of {network.frame_seconds:g} s, not {options.step_seconds}.")
         self._model = model
         self._options = options
+        self._shown_by = model.first_decoder if options.second_reading is None else model.preview
         self._wanted = wanted or Wanted()
-        self._wanted.start(model.first_decoder)  # refuses what it cannot use
+        self._wanted.start(self._shown_by)  # refuses what it cannot use
         self._step_samples = round(frames) * network.frame_samples
         self._head = model.first_decoder.head
         self._running = Running(
@@ -140,15 +142,17 @@ class Stream:
         words: list[Word] = []
         for ended in self._reader.waiting:
             if ended.shown is None:
-                decoder = self._model.first_decoder
-                state = decoder.step(ended.wanted.start(decoder), ended.log_probs)
-                ended.shown = self._model.words(decoder.best(state)[0].words, ended.first_frame)
+                state, _ = self._read_ahead(ended.wanted.start(self._shown_by), list(ended.hidden), ended.before, 0)
+                ended.shown = self._shown(state, len(ended.log_probs), ended.first_frame)
             if self._model.is_speech(ended.log_probs[:, BLANK], "first"):
                 words += ended.shown
         running = self._running
         if len(running) and self._model.is_speech([row[BLANK] for row in running.log_probs], "first"):
-            found = self._model.first_decoder.partial(self._decode(running, len(running)))
-            words += self._model.words(found, running.first_output - self._model.network.look_ahead_frames)
+            state = self._decode(running, len(running))
+            if running.shown is None or running.shown[0] != running.decoded:
+                first_frame = running.first_output - self._model.network.look_ahead_frames
+                running.shown = running.decoded, self._shown(state, len(running), first_frame)
+            words += running.shown[1]
         return make_segment(self._next_id, tuple(words), final=False)
 
     @property
@@ -159,7 +163,7 @@ class Stream:
     @hotwords.setter
     def hotwords(self, hotwords: Mapping[str, float] | None) -> None:
         wanted = dataclasses.replace(self._wanted, hotwords=dict(hotwords or {}))
-        wanted.start(self._model.first_decoder)  # refuses what it cannot use
+        wanted.start(self._shown_by)  # refuses what it cannot use
         self._wanted = wanted
         self._running.forget_decoding()
 
@@ -253,7 +257,7 @@ class Stream:
         options, running = stream._options, stream._running
         running.restore(parts, network, stream._head)
         if "decoded" in header:
-            running.decoding = model.first_decoder.restore(parts.below("decoding."))
+            running.decoding = stream._shown_by.restore(parts.below("decoding."))
             running.decoded = whole(header["decoded"], most=len(running))
         stream._reader = Reader(model, options.second_reading, options.nbest, restored_words(header["context"]))
         for i, about in enumerate(header["waiting"]):
@@ -316,21 +320,31 @@ class Stream:
             hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest, spelling)
             ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
         elif running.decoding is not None:  # somebody looks on: what is decoded already need not be decoded again
-            state = self._decode(running, max(stop, running.decoded))
-            found = self._model.first_decoder.best(state)[0].words
-            ended.shown = self._model.words([word for word in found if word.end_frame <= stop], sound)
+            ended.shown = self._shown(self._decode(running, len(running)), stop, sound)
         self._reader.submit(ended)
         return True
 
     def _decode(self, running: Running, frames: int) -> object:
-        """The first decoder's state over the segment's first frames, from where it stands if that is possible."""
-        decoder = self._model.first_decoder
+        """The state, over the segment's first frames, of the decoder of what is shown; from where it stands if that
+        is possible. With a second reading that is as far as it can be read ahead of its time."""
         if running.decoding is None or running.decoded > frames:
-            running.decoding, running.decoded = self._wanted.start(decoder), 0
-        if running.decoded < frames:
-            running.decoding = decoder.step(running.decoding, np.stack(running.log_probs[running.decoded : frames]))
-            running.decoded = frames
+            running.decoding, running.decoded = self._wanted.start(self._shown_by), 0
+        if self._options.second_reading is not None:
+            hidden = [*running.before, *running.hidden]
+            found = self._read_ahead(running.decoding, hidden, len(running.before), running.decoded)
+            running.decoding, running.decoded = found
+        elif running.decoded < frames:
+            rows = np.stack(running.log_probs[running.decoded : frames])
+            running.decoding, running.decoded = self._shown_by.step(running.decoding, rows), frames
         return running.decoding
+
+    def _read_ahead(self, state: object, hidden: Sequence[Floats], first: int, done: int) -> tuple[object, int]:
+        return read_ahead(self._model.network, self._shown_by, state, hidden, first, done)
+
+    def _shown(self, state: object, frames: int, first_frame: int) -> tuple[Word, ...]:
+        """What may be shown of a segment's first frames, decoded so far."""
+        found = self._shown_by.partial(state)
+        return self._model.words([word for word in found if word.end_frame <= frames], first_frame)
 
     def _segments(self, reads: Sequence[Read]) -> list[Segment]:
         segments = []

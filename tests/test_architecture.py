@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("endpoint", "rejection"),
     ("subtitles", "writers", "punctuation", "numerals"),
-    ("snapshot", "reading", "running", "stream", "recognizer"),
+    ("snapshot", "preview", "reading", "running", "stream", "recognizer"),
     (
         "portaudio",
         "microphone",

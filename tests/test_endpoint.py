@@ -60,6 +60,14 @@ def test_longest_sentence_is_cut_where_it_is_least_like_speech() -> None:
     assert 300 <= found.quietest() <= 306
 
 
+def test_in_a_long_sentence_shorter_pauses_do() -> None:
+    assert not run(detector(), (SPEECH, 5.0), (SILENCE, 0.4), (SPEECH, 1.0))
+    ((frames, rule),) = run(detector(), (SPEECH, 12.0), (SILENCE, 0.4), (SPEECH, 1.0))
+    assert rule == "pause" and 300 < frames <= 310
+    ((frames, rule),) = run(detector(), (SPEECH, 14.6), (SILENCE, 0.4))
+    assert rule == "pause" and frames == 365 + 6  # 0.24 s
+
+
 def test_the_length_counts_from_the_first_word() -> None:
     assert run(detector(), (SILENCE, 4.0), (SPEECH, 20.0)) == [(100 - 10 + 375, "length")]
 

@@ -48,7 +48,7 @@ def tiny(tiny_model: Path) -> Recognizer:
     """The small network with greedy decoding: a beam search has far more to do for a network that is never sure."""
     recognizer = Recognizer(tiny_model)
     greedy = Greedy(recognizer.network.heads["spelling"])
-    recognizer._model = replace(recognizer._model, first_decoder=greedy, second_decoder=greedy)
+    recognizer._model = replace(recognizer._model, first_decoder=greedy, second_decoder=greedy, preview_decoder=greedy)
     return recognizer
 
 

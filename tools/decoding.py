@@ -5,13 +5,12 @@
 Each utterance is read as a whole, without endpoints. Word errors stand apart for the half of the speakers that
 `asr tune valid.jsonl` tunes on and for the other. The hotwords are 50 words that occur in the validation speech and are
 taken out of lexicon and language model. Words that change are counted as `tools/latency.py` does, which plays the
-speech in real time: every 80 ms somebody looks at the first reading, at the end the second one decides.
+speech in real time: here a stream is fed 80 ms after 80 ms, and somebody looks each time.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio import SAMPLE_RATE, read_audio
 from asr.datasets.manifest import Utterance, read_manifest
 from asr.decoder import Decoder
 from asr.decoders import LANGUAGE_MODEL, SPELLING, load_decoders, load_pronunciations
@@ -29,17 +29,19 @@ from asr.evaluate.scores import Score, score_words
 from asr.greedy import Greedy
 from asr.hotwords import DEFAULT_BONUS
 from asr.language_model import LanguageModel
+from asr.latency import common
 from asr.lexicon import Lexicon
 from asr.network import Network
 from asr.posteriors import Reading
-from asr.recognizer import find_model
+from asr.recognizer import Recognizer, find_model
+from asr.results import Segment
 from asr.tune import READINGS, Spoken, halves, hear
 
 COMMANDS = ("down", "eight", "five", "go", "left", "one", "right", "up", "zero")
 HIDDEN = 50
 LEAST_LETTERS = 5
 MOST_OFTEN = 5  # a hidden word occurs at most so often
-LOOKS = 2  # frames of 40 ms between two looks at what is shown
+LOOK_SECONDS = 0.08  # of sound between two looks at what is shown
 Figures = dict[str, float]
 
 
@@ -123,29 +125,33 @@ def errors(bench: Bench) -> Figures:
     return figures
 
 
-def changes(bench: Bench, most: int = 150) -> Figures:
+def changes(bench: Bench, most: int = 60) -> Figures:
     """Words that were shown and later changed, of all that were shown; and how many of the final words came early."""
-    material = bench.heard
-    stride = max(1, len(material) // most)
-    first, second = (bench.decoders[reading] for reading in READINGS)
+    material = [one for one in bench.valid if one.corpus == "librispeech"]
+    recognizer = Recognizer(bench.network.directory, plain=True)
+    step = round(LOOK_SECONDS * SAMPLE_RATE)
     new = changed = early = words = 0
-    for one in material[::stride]:
-        ended = second.step(second.start(), one.log_probs["second"])
-        final = [word.text for word in second.best(ended, 1, one.spelling.get("second"))[0].words]
-        state, before, seen = first.start(), list[str](), set[int]()
-        for begin in range(0, len(one.log_probs["first"]), LOOKS):
-            first.step(state, one.log_probs["first"][begin : begin + LOOKS])
-            shown = [word.text for word in first.partial(state)]
-            if shown == before:
-                continue
-            blocks = difflib.SequenceMatcher(None, final, shown, autojunk=False).get_matching_blocks()
-            there = {b + i: a + i for a, b, size in blocks for i in range(size)}  # place in `shown`: in `final`
-            fresh = [place for place, word in enumerate(shown) if before[place : place + 1] != [word]]
+    for one in material[:: max(1, len(material) // most)]:
+        samples, stream = read_audio(one.audio, SAMPLE_RATE), recognizer.stream(second_reading="inline")
+        final, views = list[str](), list[list[str]]()
+        for begin in range(0, len(samples), step):
+            final += texts(stream.feed(samples[begin : begin + step]))
+            views.append([*final, *texts([stream.partial])])
+        final += texts(stream.finish())
+        before, seen = list[str](), set[int]()
+        for shown in views:
+            there = common(final, shown)
+            known = common(before, shown)
+            fresh = [place for place in range(len(shown)) if place not in known]
             new, changed = new + len(fresh), changed + sum(place not in there for place in fresh)
             seen |= set(there.values())
             before = shown
         words, early = words + len(final), early + len(seen)
     return {"shown words that change": changed / max(new, 1), "final words shown before the end": early / max(words, 1)}
+
+
+def texts(segments: Iterable[Segment]) -> list[str]:
+    return [word.text for segment in segments for word in segment.words]
 
 
 class Censored:
