@@ -1,13 +1,11 @@
-"""The beam search as a stream uses it: `start`, `step`, `best`; hotwords, grammars and new words at run time."""
+"""The beam search as a stream uses it: `start`, `step`, `partial`, `best`."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +14,12 @@ from numpy.typing import NDArray
 from asr.beam import MATCH, MODEL, POSITION, RECORD, Beam, DecoderOptions, Search, advance, age
 from asr.confidence import Calibration, Evidence
 from asr.errors import AsrError, StreamError
-from asr.g2p import GraphemeToPhone, Pronouncer, spellings
-from asr.grammar import UNKNOWN, Grammar, GrammarOptions, grammar_entries, read_grammar
+from asr.expected import Settings, matcher_of, read_settings
+from asr.g2p import GraphemeToPhone
+from asr.grammar import UNKNOWN, Grammar, GrammarOptions
 from asr.greedy import DecodedWord, Hypothesis
 from asr.history import History, SaidWord
-from asr.hotwords import Hotword, Matcher, read_hotwords
-from asr.lexicon import Lexicon, Pronunciation
+from asr.lexicon import Lexicon
 from asr.network import WORD_START
 from asr.rescoring import Speller
 from asr.word_model import UNKNOWN_WORD, NoWordModel, PrefixModel, Vocabulary, WordModel
@@ -36,27 +34,6 @@ _PARTIAL_WEIGHT = 0.02  # hypotheses lighter than this have no say in what is sh
 
 class LanguageModel(WordModel, Vocabulary, Protocol):
     """A word model with a vocabulary."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a search is made of, besides the model: plain values, so that a state can be stored and come back."""
-
-    entries: tuple[tuple[str, Pronunciation], ...] = ()  # words that the lexicon has not
-    phrases: tuple[tuple[str, float], ...] = ()  # hotwords and their bonuses
-    grammar: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        return json.dumps([self.entries, self.phrases, self.grammar])
-
-    @classmethod
-    def from_json(cls, text: str) -> Settings:
-        entries, phrases, grammar = json.loads(text)
-        return cls(
-            tuple((str(word), tuple(int(token) for token in tokens)) for word, tokens in entries),
-            tuple((str(phrase), float(bonus)) for phrase, bonus in phrases),
-            tuple(str(phrase) for phrase in grammar),
-        )
 
 
 @dataclass
@@ -168,36 +145,7 @@ class Decoder:
     def _read_settings(
         self, hotwords: tuple[tuple[str, float], ...], grammar: str | tuple[str, ...] | None, words: tuple[str, ...]
     ) -> Settings:
-        expected = read_hotwords(dict(hotwords))
-        new = read_hotwords({word: 0.0 for word in words})
-        phrases = tuple((hotword.phrase, hotword.bonus) for hotword in expected)
-        if self.lexicon is None:
-            return self._open_settings(phrases, grammar, new)
-        lexicon = self.lexicon
-        entries: list[tuple[str, Pronunciation]] = []
-        told = [hotword for hotword in expected if hotword.sounds_like is not None]
-        for part in (new, told, expected):  # later ones may use words of earlier ones
-            pronouncer = Pronouncer(lexicon, self._g2p)
-            more = [entry for hotword in part for entry in _entries(hotword, pronouncer, lexicon)]
-            entries += dict.fromkeys(more)
-            lexicon = self.lexicon.extend(entries)
-        if grammar is None:
-            return Settings(tuple(entries), phrases)
-        pronouncer = Pronouncer(lexicon, self._g2p)
-        allowed = read_grammar(grammar)
-        return Settings(grammar_entries(allowed, pronouncer, self.tokens), phrases, allowed)
-
-    def _open_settings(
-        self, phrases: tuple[tuple[str, float], ...], grammar: str | Sequence[str] | None, new: tuple[Hotword, ...]
-    ) -> Settings:
-        """Without a lexicon: hotwords are sequences of spelling tokens, a grammar's words are spelled."""
-        pronouncer = Pronouncer(Lexicon.build([], self.tokens))
-        if grammar is not None:
-            allowed = read_grammar(grammar)
-            return Settings(grammar_entries(allowed, pronouncer, self.tokens), phrases, allowed)
-        for hotword in new:
-            pronouncer.pronounce(hotword.phrase)
-        return Settings((), phrases)
+        return read_settings(self.lexicon, self._g2p, self.tokens, hotwords, grammar, words)
 
     def _search(self, settings: Settings) -> Search:
         options = self.options
@@ -231,7 +179,7 @@ class Decoder:
             word_ids=numbers,
             extra=extra,
             look_ahead=lm_weight * lexicon.tree.look_ahead.astype(np.float64),
-            matcher=_matcher(settings.phrases, lexicon, self.lexicon is None and not settings.grammar),
+            matcher=matcher_of(settings.phrases, lexicon, self.lexicon is None and not settings.grammar),
             lm_weight=lm_weight,
             options=options,
             vocabulary=self._model if self.lexicon is not None and not settings.grammar else None,
@@ -485,30 +433,3 @@ def _spelled(speller: Speller, log_probs: Floats, texts: Sequence[str]) -> NDArr
 
 def _inside(values: NDArray[Any], least: int, end: int) -> bool:
     return bool(((values >= least) & (values < end)).all())
-
-
-def _entries(hotword: Hotword, pronouncer: Pronouncer, lexicon: Lexicon) -> list[tuple[str, Pronunciation]]:
-    """The pronunciations of a hotword's words that the lexicon has not."""
-    if hotword.sounds_like is not None:
-        found = [(hotword.phrase, sound) for sound in pronouncer.sounds_like(hotword.sounds_like)]
-    else:
-        found = [
-            (word, sound)
-            for word in hotword.phrase.split()
-            if word in hotword.initials or lexicon.find(word) is None
-            for sound in pronouncer.pronounce(word, letter_names=word in hotword.initials)
-        ]
-    return [(word, sound) for word, sound in found if sound not in lexicon.pronunciations(word)]
-
-
-def _matcher(phrases: Sequence[tuple[str, float]], lexicon: Lexicon, spelled: bool) -> Matcher | None:
-    """The hotword matcher over the lexicon's words; where these are spelling tokens, over all ways to spell."""
-    numbered: list[tuple[list[int], float]] = []
-    for phrase, bonus in phrases:
-        choices = [spellings(word, lexicon.tokens) for word in phrase.split()] if spelled else []
-        ways = [[lexicon.tokens[token] for part in way for token in part] for way in product(*choices)]
-        for words in ways if spelled else [phrase.split()]:
-            numbers = [number for word in words if (number := lexicon.find(word)) is not None]
-            if len(numbers) == len(words):  # a grammar may lack some of them
-                numbered.append((numbers, bonus))
-    return Matcher(numbered, lexicon) if numbered else None

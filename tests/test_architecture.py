@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "grammar",
         "confidence",
         "beam",
+        "expected",
         "decoder",
         "decoders",
         "posteriors",
