@@ -21,6 +21,7 @@ PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
 # Limits of the search where the model's configuration does not say.
 FIRST = {"beam": 60, "beam_score": 10.0}
+PREVIEW_BEAM, PREVIEW_BEAM_SCORE = 40, 9.0
 OPEN = {"beam": 8, "beam_score": 8.0, "token_score": -4.0}  # without a lexicon there is little that a beam could find
 
 
@@ -69,10 +70,11 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
     return first, second
 
 
-def preview_of(first: Decoder, second: Decoder) -> Decoder:
-    """The second reading's decoder with the first one's narrow beam: what is shown while somebody speaks is cheap."""
-    narrow = replace(second.options, beam=first.options.beam, beam_score=first.options.beam_score)
-    return second.with_options(narrow)
+def preview_of(second: Decoder) -> Decoder:
+    """The second reading's decoder with a narrower beam: what is shown while somebody speaks is cheap."""
+    options = second.options
+    beam, score = min(PREVIEW_BEAM, options.beam), min(PREVIEW_BEAM_SCORE, options.beam_score)
+    return second.with_options(replace(options, beam=beam, beam_score=score))
 
 
 def load_pronunciations(network: Network) -> tuple[Lexicon | None, GraphemeToPhone | None]:

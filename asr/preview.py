@@ -1,9 +1,9 @@
 """The second reading ahead of its time, for what is shown while somebody speaks.
 
-A bidirectional LSTM need not wait for the end of a segment: here it reads piece by piece, forwards from a second before
-and backwards from a few frames after each (latency-controlled: Zhang et al., 2016). That costs the same however long
-the segment is, and what is shown differs less from what is final than what the first reading would show. Pieces are
-counted from the segment's first frame, so that nothing depends on when somebody looks.
+A bidirectional LSTM need not wait for the end of a segment: here it reads piece by piece, forwards from half a second
+before and backwards from a few frames after each (latency-controlled: Zhang et al., 2016). That costs the same however
+long the segment is, and what is shown differs less from what is final than what the first reading would show. Pieces
+are counted from the segment's first frame, so that nothing depends on when somebody looks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from asr.greedy import Decoder
 from asr.network import Network
 
-PIECE = 4  # frames that are read at once
+PIECE = 5  # frames that are read at once
 AHEAD = 6  # frames that follow them
-BEHIND = 25  # frames before them
+BEHIND = 12  # frames before them
 
 Floats = NDArray[np.float32]
 

@@ -74,7 +74,7 @@ class Recognizer:
         tagger = None if plain else Tagger.load(network.directory, numbers)
         rejection = Rejection() if every_sound else Rejection.of(network.config.get("decoding", {}))
         first, second = load_decoders(network)
-        self._model = Model(network, first, second, tagger, rejection, preview_of(first, second))
+        self._model = Model(network, first, second, tagger, rejection, preview_of(second))
 
     @property
     def model(self) -> str:

@@ -22,11 +22,11 @@ recipe = RecognizerRecipe(
     dictionary="lists/cmudict.dict",
     g2p="runs/g2p/best.pt",
     subwords=128,
-    reading_weights=(0.6, 0.4),
-    shape=Shape(streaming_layers=3, streaming_width=320, second_layers=1, second_width=256, dropout=0.15),
-    mixture=Mixture(batch_seconds=100),
+    reading_weights=(0.45, 0.55),
+    shape=Shape(streaming_layers=3, streaming_width=320, second_layers=1, second_width=256, dropout=0.05),
+    mixture=Mixture(batch_seconds=60),
     augmentation=Augmentation(
         gain=0.5, gain_decibels=(-20.0, 10.0), telephone=0.0, frequency_width=15, time_masks_per_second=0.2
     ),
-    training=Options(epochs=40, learning_rate=2e-3, warmup_steps=200, hold=0.4),
+    training=Options(epochs=18, learning_rate=1.6e-3, warmup_steps=200, hold=0.4),
 )
