@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from asr.aligner import AlignedWord, Aligner, AlignOptions
 from asr.audio import Audio
 from asr.decoder import timed
 from asr.decoders import PHONES, SPELLING, decoder_options, load_pronunciations
-from asr.errors import AsrError, TextError
+from asr.errors import AsrError, AudioError, TextError
 from asr.greedy import DecodedWord
 from asr.network import Network
-from asr.posteriors import log_probs, mono_blocks
+from asr.posteriors import Floats, log_probs, mono_blocks
 from asr.results import Segment, Transcript, Word
-from asr.text import normalize
+from asr.text import normalize, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class AlignedFile:
     unread: tuple[tuple[float, float], ...]  # stretches of sound that are not in the text
     duration: float
     model: str
+    damage: str | None = None  # what is wrong with a recording of which only the beginning could be read
 
     def transcript(self, sounds: bool = False) -> Transcript:
         """A segment for each line of the text that was found; of its sounds in place of its words, if asked."""
@@ -56,19 +58,22 @@ def _text(words: list[Word]) -> str:
 
 
 def align_file(
-    model: Path, audio: Path, text: Path, channel: int | None = None, options: AlignOptions | None = None
+    model: Path, audio: Path | Audio, text: Path, channel: int | None = None, options: AlignOptions | None = None
 ) -> AlignedFile:
     """Align a file of plain text with a recording; memory grows by some 15 MB for each hour.
 
-    Raises `AudioError`, `ModelError`, and `AsrError` for a text that cannot be read or spoken.
+    Of a recording that breaks off, what comes before is aligned, and `damage` says where that is. Raises `AudioError`,
+    `ModelError`, and `AsrError` for a text that cannot be read or spoken.
     """
     network = Network.load(model)
     words = read_text(text)
     head = PHONES if PHONES in network.heads else SPELLING
     lexicon, g2p = load_pronunciations(network)
     aligner = Aligner(network.heads[head], lexicon, g2p, options)
-    with Audio(audio) as source:
-        pieces = (piece[head] for piece in log_probs(network, mono_blocks(source, channel)))
+    damage: list[str] = []
+    with audio if isinstance(audio, Audio) else Audio(audio) as source:
+        blocks = _readable(source, channel, damage)
+        pieces = (piece[head] for piece in log_probs(network, blocks))
         found = aligner.align(pieces, [word.spoken for word in words])
         duration = source.position
     seconds = network.frame_seconds
@@ -94,7 +99,18 @@ def align_file(
         tuple((begin * seconds, min(end * seconds, duration)) for begin, end in found.unread),
         duration,
         network.name,
+        damage[0] if damage else None,
     )
+
+
+def _readable(audio: Audio, channel: int | None, damage: list[str]) -> Iterator[Floats]:
+    """16 kHz mono blocks as far as the recording can be read; why not further goes to `damage`."""
+    try:
+        yield from mono_blocks(audio, channel)
+    except AudioError as error:
+        if audio.position == 0:
+            raise
+        damage.append(str(error))
 
 
 def _word(word: AlignedWord, written: str, start: float, end: float) -> Word:
@@ -103,12 +119,10 @@ def _word(word: AlignedWord, written: str, start: float, end: float) -> Word:
 
 def read_text(path: Path) -> list[TextWord]:
     """The words of a file of plain text; a word as it is written may be several as spoken."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AsrError(f"Cannot read the text {path}: {error}.") from error
+    if not path.exists():
+        raise AsrError(f"There is no text file {path}: write what is said in the recording into one.")
     words = []
-    for number, line in enumerate(lines):
+    for number, line in enumerate(read_lines(path)):
         try:
             spoken = normalize(line).split()
             parts = [(part, normalize(part).split()) for part in line.split()]

@@ -47,7 +47,7 @@ def read_settings(
     Raises `AsrError` for what cannot be understood or pronounced.
     """
     expected = read_hotwords(dict(hotwords))
-    new = read_hotwords({word: 0.0 for word in words})
+    new = read_hotwords(dict.fromkeys(words, 0.0), "word")
     phrases = tuple((hotword.phrase, hotword.bonus) for hotword in expected)
     if lexicon is None:
         return _open_settings(tokens, phrases, grammar, new)

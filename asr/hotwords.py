@@ -34,20 +34,23 @@ class Hotword:
     initials: frozenset[str] = frozenset()  # words that were given in capitals: perhaps spoken letter by letter
 
 
-def read_hotwords(hotwords: Mapping[str, float]) -> tuple[Hotword, ...]:
-    """Phrases, or `word=sounds like`, with their bonuses; `AsrError` says which one cannot be understood."""
+def read_hotwords(hotwords: Mapping[str, float], kind: str = "hotword") -> tuple[Hotword, ...]:
+    """Phrases, or `word=sounds like`, with their bonuses; `AsrError` says which one cannot be understood.
+
+    `kind` is what it calls them.
+    """
     read = []
     for key, bonus in hotwords.items():
         written, equals, sound = key.partition("=")
         try:
             phrase, sounds_like = normalize(written), normalize(sound)
         except TextError as error:
-            raise AsrError(f"The hotword {key!r} has to be written as it is spoken, in letters.") from error
+            raise AsrError(f"The {kind} {key!r} has to be written as it is spoken, in letters.") from error
         if not phrase or (equals and (not sounds_like or " " in phrase)):
-            raise AsrError(f"The hotword {key!r} is neither a phrase nor word=sounds like.")
+            raise AsrError(f"The {kind} {key!r} is neither a phrase nor word=sounds like.")
         if not -LARGEST_BONUS <= bonus <= LARGEST_BONUS:
             raise AsrError(
-                f"The bonus of the hotword {key!r} has to be between -{LARGEST_BONUS:g} and {LARGEST_BONUS:g}."
+                f"The bonus of the {kind} {key!r} has to be between -{LARGEST_BONUS:g} and {LARGEST_BONUS:g}."
             )
         capitals = frozenset(word.lower() for word in re.findall(r"\b[A-Z]{2,}\b", written))
         read.append(Hotword(phrase, float(bonus), sounds_like or None, capitals))

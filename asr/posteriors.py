@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import SAMPLE_RATE, Audio, Resampler, as_mono
+from asr.errors import AudioError
 from asr.network import BLANK, Network
 
 Floats = NDArray[np.float32]
@@ -20,11 +21,19 @@ _SEARCH_SECONDS = 8.0  # a window is cut at the surest blank of its last seconds
 
 
 def mono_blocks(audio: Audio, channel: int | None = None) -> Iterator[Floats]:
-    """16 kHz mono blocks of an open recording."""
+    """16 kHz mono blocks of an open recording; of a damaged one those up to there, then `AudioError`."""
+    if channel is not None and channel >= audio.channels:
+        raise AudioError(f"{audio.name} has no channel {channel + 1}: it has {audio.channels}.")
     resampler = Resampler(audio.rate, SAMPLE_RATE)
-    for block in audio.blocks():
-        yield resampler.feed(as_mono(block, channel))
+    damage = None
+    try:
+        for block in audio.blocks():
+            yield resampler.feed(as_mono(block, channel))
+    except AudioError as error:
+        damage = error
     yield resampler.tail()
+    if damage:
+        raise damage
 
 
 def log_probs(network: Network, blocks: Iterable[Floats], reading: Reading = "second") -> Iterator[dict[str, Floats]]:

@@ -5,7 +5,8 @@
     asr train recipes/memory_speech.py --data data
 
 Each is a small recognizer in a folder of its own (runs/memory-speech/lstm, rnn and none), tuned on three held-out
-speakers; at the end their losses and phone errors stand side by side in runs/memory-speech/speech.png.
+speakers; at the end their losses and phone errors stand side by side in runs/memory-speech/speech.png, and a table says
+how many phones of dev-clean-2 each gets wrong.
 """
 
 from asr.training.augment import Augmentation

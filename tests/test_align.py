@@ -73,13 +73,37 @@ def test_texts_that_cannot_be_aligned(model: Path, recording: Path, tmp_path: Pa
     for content in ("", "…\n"):
         with pytest.raises(AsrError, match="no words"):
             read_text(text(tmp_path, content))
-    with pytest.raises(AsrError, match="nowhere"):
+    with pytest.raises(AsrError, match=r"There is no text file .*nowhere: write"):
         read_text(tmp_path / "nowhere")
     result = CliRunner().invoke(
         main, ["align", str(recording), str(text(tmp_path, "hochreiter")), "--model", str(model)]
     )
     assert result.exit_code == 1
     assert "hochreiter" in result.output
+
+
+def test_standard_input(model: Path, recording: Path, tmp_path: Path) -> None:
+    written = str(text(tmp_path, "one threes two one"))
+    arguments = ["align", "-", written, "--model", str(model)]
+    result = CliRunner().invoke(main, arguments, input=recording.read_bytes(), catch_exceptions=False)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0 and [line[4] for line in lines] == ["one", "threes", "two", "one"]
+    assert {line[0] for line in lines} == {"stdin"}
+    result = CliRunner().invoke(main, ["align", str(recording), "-", "--model", str(model)])
+    assert result.exit_code == 2 and "only AUDIO may be - (standard input)" in result.stderr
+
+
+def test_a_recording_that_breaks_off_is_aligned_as_far_as_it_goes(model: Path, recording: Path, tmp_path: Path) -> None:
+    written = text(tmp_path, "one threes two one")
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[: -len(whole) // 2])  # before the second "one"
+    arguments = ["align", str(recording), str(written), "--model", str(model)]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 1 and [line.split()[4] for line in result.stdout.splitlines()][:2] == ["one", "threes"]
+    assert f"Error: {recording} ends after" in result.stderr
+    assert result.stderr.endswith("what comes before was aligned.\n")
+    result = CliRunner().invoke(main, [*arguments, "--channel", "2"])
+    assert result.exit_code == 1 and result.stderr == f"Error: {recording} has no channel 2: it has 1.\n"
 
 
 def test_figures_and_hyphens_are_spoken_words(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_one_other_type_goes_to_standard_output_too(run, tiny: Recognizer, talk:
     assert run(talk, "-t", "srt").stdout == WRITERS["srt"](tiny.transcribe(talk), "talk")
     result = run(talk, "-t", "srt,txt")
     assert result.exit_code == 2 and "-o DIR" in result.stderr
+    assert run(talk, "-t", "srt", "-t", "txt", "-o", "out").exit_code == 0
+    assert written() == ["talk.srt", "talk.txt"]
     result = run(talk, "-t", "doc")
     assert result.exit_code == 2 and "doc" in result.stderr
 
@@ -308,6 +310,12 @@ def test_several_readings(run, tiny: Recognizer, talk: Path) -> None:  # type: i
     expected = tiny.transcribe(talk, second_reading=None, nbest=2)
     assert run(talk, "--no-second-reading").stdout.split() == expected.text.split() != tiny.transcribe(talk).text
     assert len(expected.segments[0].alternatives) == 2
+
+
+def test_several_readings_are_shown_in_json_only(run, talk: Path) -> None:  # type: ignore[no-untyped-def]
+    result = run(talk, "--nbest", "3", "-t", "srt")
+    assert result.exit_code == 2 and "--nbest 3 shows in json only: add -t json" in result.stderr
+    assert run(talk, "--nbest", "3", "-t", "txt,json", "-o", "out").exit_code == 0
 
 
 def test_a_model_that_is_not_there(run, talk: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

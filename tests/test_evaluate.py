@@ -331,6 +331,17 @@ def test_command(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
     assert done.exit_code == 1 and "Error: " in done.output
 
 
+def test_a_grammar(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
+    found = evaluate(Recognizer(model), corpus, Settings(grammar=("one", "three")))
+    assert {word for u in found.utterances for word in u.hypothesis.split()} == {"one", "three"}
+    save_evaluation(tmp_path / "found.json", found)
+    assert load_evaluation(tmp_path / "found.json") == found
+    manifest = tmp_path / "dev.jsonl"
+    write_manifest(manifest, corpus)
+    arguments = ["evaluate", str(manifest), "--model", str(model), "--grammar", "one|three"]
+    assert "second reading, grammar of 2 phrases; 4 utterances" in CliRunner().invoke(main, arguments).output
+
+
 def test_every_and_root(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
     manifest = tmp_path / "elsewhere/dev.jsonl"
     write_manifest(manifest, corpus, root=tmp_path)

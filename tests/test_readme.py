@@ -16,14 +16,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 import release
 import soundfile
 
-from asr.cli import main
-from asr.numerals import in_figures
+from asr.cli import COMMANDS, main
+from asr.punctuation import Numbers, Tagger
+from asr.results import Word
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
@@ -151,11 +153,25 @@ def test_ci_does_what_the_readme_says() -> None:
     assert install.replace("install", "install -q --progress-bar off") in script
 
 
+@needs_model
 def test_numbers_are_written_as_shown() -> None:
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| said | written |\n|---|---|\n")[2]
+    head = "| said | written | with `--numbers words` |\n|---|---|---|\n"
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition(head)[2]
     rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()]
     assert len(rows) == 6
-    assert [in_figures(said) for said, _ in rows] == [written for _, written in rows]
+    for column, numbers in enumerate(get_args(Numbers), start=1):
+        tagger = Tagger.load(MODEL, numbers)
+        assert tagger is not None
+        for row in rows:
+            said = [Word(word, place, place + 1, 1.0) for place, word in enumerate(row[0].split())]
+            written = tagger.write(said, (), [0.0] * (len(said) - 1) + [1.0], "pause")
+            assert " ".join(filter(None, written)) == row[column]
+
+
+def test_every_command_is_listed() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| `asr ...` | gives |\n|---|---|\n")[2]
+    listed = [line.split("`")[1] for line in table.partition("\n\n")[0].splitlines()]
+    assert listed == list(COMMANDS)
 
 
 @needs_model

@@ -204,6 +204,9 @@ def test_three_kinds_of_memory_listen_to_a_corpus(tmp_path: Path, monkeypatch: p
         run(f"asr transcribe {CLIPS / 'monday.opus'} --model {folder / cell / 'model'}")
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
     assert (folder / "speech.png").read_bytes().startswith(b"\x89PNG") and str(folder.name) in said[-1]
+    measured = json.loads((folder / "speech.json").read_text())
+    assert list(measured) == ["lstm", "rnn", "none"] and "plain RNN" in said[-1]
+    assert all(figures["second phones"] > 0 for figures in measured.values())
 
 
 def test_every_page_is_a_recipe_and_in_the_table() -> None:

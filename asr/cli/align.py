@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from asr.cli.options import SoundPath, model_option
 from asr.errors import AsrError
 from asr.writers import WRITERS, write_file
 
@@ -13,27 +14,35 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("audio", type=_FILE)
+@click.argument("audio", type=SoundPath())
 @click.argument("text", type=_FILE)
 @click.option("-t", "--type", "kind", type=click.Choice(list(WRITERS)), default="ctm", show_default=True)
 @click.option("-o", "--output", type=_FILE, help="File to write.  [default: standard output]")
 @click.option("--sounds", is_flag=True, help="Place the sounds (phones) of the words instead of the words.")
 @click.option("--channel", type=click.IntRange(1), metavar="N", help="Only this channel, from 1 (default: all, mixed).")
-@click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
+@model_option
 def align(
     audio: Path, text: Path, kind: str, output: Path | None, sounds: bool, channel: int | None, model: str | None
 ) -> None:
     """Say when each word of TEXT, a file of plain text, is said in AUDIO; a line of the text is a segment.
 
+    AUDIO may be - for standard input.
+
     Text that is not said and sound that is not in the text are left out and reported. Recordings may last for hours.
     """
     from asr.align import align_file
+    from asr.cli.transcribe import open_recording
+    from asr.cli.transcripts import STDIN
     from asr.recognizer import find_model
 
-    aligned = align_file(find_model(model), audio, text, None if channel is None else channel - 1)
+    if text == STDIN:
+        raise click.UsageError("TEXT has to be a file: only AUDIO may be - (standard input).")
+    with open_recording(audio) as source:
+        aligned = align_file(find_model(model), source, text, None if channel is None else channel - 1)
+    damage = f"{aligned.damage.rstrip('.')}; what comes before was aligned." if aligned.damage else None
     if not aligned.words:
-        raise AsrError(f"{audio}: nothing of {text} was heard in it; are they the same talk?")
-    written = WRITERS[kind](aligned.transcript(sounds), audio.stem)
+        raise AsrError(damage or f"{source.name}: nothing of {text} was heard in it; are they the same talk?")
+    written = WRITERS[kind](aligned.transcript(sounds), "stdin" if audio == STDIN else audio.stem)
     if output is None:
         click.echo(written, nl=False)
     else:
@@ -42,3 +51,5 @@ def align(
         click.echo(f"not said: words {begin + 1} to {end}: {words}", err=True)
     for start, stop in aligned.unread:
         click.echo(f"not in the text: {start:.2f} to {stop:.2f} s", err=True)
+    if damage:
+        raise AsrError(damage)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from asr.endpoint import PRESETS
+from asr.cli.options import (
+    endpoint_option,
+    every_sound_option,
+    grammar_option,
+    hotwords_option,
+    model_option,
+    no_second_reading_option,
+    numbers_option,
+    plain_option,
+    words_option,
+)
 from asr.errors import AsrError
 
 if TYPE_CHECKING:
@@ -23,10 +33,11 @@ KEYBOARDS = ("xdotool", "wtype", "ydotool", "clipboard", "stdout")
 @click.option("--wait", is_flag=True, help="Start with the microphone closed, until `asr dictate begin`.")
 @click.option("--device", metavar="NAME|NUMBER", help="Input device, as `asr microphones` lists it.")
 @click.option("--channel", type=click.IntRange(1), help="Only this channel, counted from 1 (default: all, mixed).")
-@click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
-@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
-@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
-@click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
+@model_option
+@plain_option
+@every_sound_option
+@numbers_option
+@endpoint_option
 @click.option("--type", "wanted", type=click.Choice(KEYBOARDS), help="What presses the keys (default: what fits).")
 @click.option(
     "--tentative",
@@ -47,7 +58,10 @@ KEYBOARDS = ("xdotool", "wtype", "ydotool", "clipboard", "stdout")
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Instead of ~/.config/asr/dictation.toml.",
 )
-@click.option("--hotwords", metavar="LIST|FILE", help='Words to expect: "hochreiter:6,lstm", or a file, one a line.')
+@hotwords_option
+@words_option
+@grammar_option
+@no_second_reading_option
 @click.pass_context
 def dictate(
     context: click.Context,
@@ -56,6 +70,7 @@ def dictate(
     channel: int | None,
     model: str | None,
     plain: bool,
+    every_sound: bool,
     numbers: Literal["digits", "words"],
     endpoint: str,
     wanted: str | None,
@@ -63,6 +78,9 @@ def dictate(
     pre_roll: float,
     config: Path | None,
     hotwords: str | None,
+    words: Path | None,
+    grammar: str | None,
+    no_second_reading: bool,
 ) -> None:
     """Type what is said into the window that has the focus, until Ctrl-C.
 
@@ -71,7 +89,7 @@ def dictate(
     """
     if context.invoked_subcommand is not None:
         return
-    from asr.cli.expected import hotwords_from
+    from asr.cli.expected import grammar_from, hotwords_from, words_from
     from asr.cli.listen import stop_at_signals
     from asr.dictation.config import config_path, read_config
     from asr.dictation.control import Server, socket_path
@@ -80,7 +98,7 @@ def dictate(
     from asr.dictation.typist import UNKNOWN_FOCUS, Typist
     from asr.microphone import Microphone
     from asr.portaudio import quiet_native_errors
-    from asr.recognizer import Recognizer
+    from asr.recognizer import Recognizer, StreamOptions
 
     settings = read_config(config or config_path())
     name = choose(os.environ, wanted)
@@ -89,12 +107,18 @@ def dictate(
     if tentative == "type" and (desktop is None or not keyboard.can_erase):
         reason = UNKNOWN_FOCUS if keyboard.can_erase else "What is printed stays printed."
         raise AsrError(f"--tentative type is refused here. {reason} Use --tentative hold.")
-    expected = hotwords_from(hotwords) if hotwords is not None else None
+    expected = StreamOptions(
+        hotwords=None if hotwords is None else hotwords_from(hotwords),
+        grammar=None if grammar is None else grammar_from(grammar),
+        words=() if words is None else words_from(words),
+        endpoint=endpoint,
+        second_reading=None if no_second_reading else "background",
+    )
     stop = stop_at_signals()
     pick = None if channel is None else channel - 1
     with quiet_native_errors(), Server(socket_path()) as server:
         microphone = Microphone(device, channel=pick)
-        stream = Recognizer(model, plain=plain, numbers=numbers).stream(hotwords=expected, endpoint=endpoint)
+        stream = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound).stream(**expected)
         report(
             f"Typing with {name}." if keyboard.tried else f"Typing with {name}, which has not been tried by its tests."
         )

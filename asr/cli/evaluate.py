@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asr.cli.options import grammar_option
+
 if TYPE_CHECKING:
     from asr.evaluate import Evaluation, Settings
 
@@ -25,6 +27,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--decoding", type=click.Choice(("greedy", "beam")), help="Best path, or beam search.  [default: model's]"
 )
 @click.option("--head", type=click.Choice(("spelling", "phones")), help="The head to decode.  [default: the model's]")
+@grammar_option
 @click.option("--dictionary", type=_FILE, help="Pronunciations in CMUdict's form, to count phone errors against.")
 @click.option("--streams", "stream_minutes", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES",
               help="Also shuffle the utterances, join them to streams of this length, and score those.")  # fmt: skip
@@ -42,6 +45,7 @@ def evaluate(
     reading: str,
     decoding: str | None,
     head: str | None,
+    grammar: str | None,
     dictionary: Path | None,
     stream_minutes: float | None,
     seed: int,
@@ -59,13 +63,15 @@ def evaluate(
     Error rates are substitutions + deletions + insertions over the words (characters, phones) of the reference, both
     texts normalized as in training.
     """
+    from asr.cli.expected import grammar_from
     from asr.evaluate import Settings, compare, load_evaluation, save_evaluation
     from asr.evaluate.report import comparison_rows, heading, notes, summary_rows, text_table, write_report
 
     if manifest.suffix == ".json":
         evaluation = load_evaluation(manifest)
     else:
-        settings = Settings(reading, decoding, head, step_seconds, jobs, stream_minutes, seed)
+        phrases = None if grammar is None else grammar_from(grammar)
+        settings = Settings(reading, decoding, head, step_seconds, jobs, stream_minutes, seed, phrases)
         evaluation = _evaluate(manifest, model, settings, dictionary, every, root)
     click.echo(heading(evaluation))
     click.echo(text_table(*summary_rows(evaluation)))

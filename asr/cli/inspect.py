@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from asr.cli.options import SoundPath
+
 
 @click.command()
-@click.argument("audio", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("audio", type=SoundPath())
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("memory.html"),
               show_default=True, help="Page (.html, with the sound in it) or picture (.png) to write.")  # fmt: skip
 @click.option("--model", type=click.Path(path_type=Path), help="Model directory or name.  [default: the shipped model]")

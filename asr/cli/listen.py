@@ -13,8 +13,20 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from asr.cli.expected import grammar_from, hotwords_from
-from asr.endpoint import PRESETS, Endpoint, endpoint_options
+from asr.cli.expected import grammar_from, hotwords_from, words_from
+from asr.cli.options import (
+    endpoint_option,
+    every_sound_option,
+    grammar_option,
+    hotwords_option,
+    model_option,
+    no_second_reading_option,
+    numbers_option,
+    plain_option,
+    types_option,
+    words_option,
+)
+from asr.endpoint import Endpoint, endpoint_options
 from asr.errors import AsrError
 from asr.recognizer import Recognizer, make_transcript
 from asr.results import Segment
@@ -27,27 +39,18 @@ NORMAL = Endpoint()
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def _types(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
-    types = list(dict.fromkeys(name.strip().lower() for name in value.split(",") if name.strip()))
-    if unknown := [name for name in types if name not in WRITERS]:
-        raise click.BadParameter(f"{', '.join(unknown)}: take some of {', '.join(WRITERS)}.")
-    return types
-
-
 @click.command()
 @click.option(
     "--device", metavar="NAME|NUMBER", help="Input device, as `asr microphones` lists it (default: its default)."
 )
 @click.option("--channel", type=click.IntRange(1), help="Only this channel, counted from 1 (default: all, mixed).")
-@click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
-@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
-@click.option("--every-sound", is_flag=True, help="Words even where the sound is probably no speech.")
-@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
+@model_option
+@plain_option
+@every_sound_option
+@numbers_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per update.")
 @click.option("--timestamps", is_flag=True, help="Start and end before each sentence.")
-@click.option(
-    "--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="When a sentence ends."
-)
+@endpoint_option
 @click.option(
     "--nothing-said", type=float, metavar="S", help=f"Give up a segment without a word ({NORMAL.nothing_said:g})."
 )
@@ -55,10 +58,10 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
     "--silence-after-words", type=float, metavar="S", help=f"Ends a sentence ({NORMAL.silence_after_words:g})."
 )
 @click.option("--longest", type=float, metavar="S", help=f"A sentence is cut here at the latest ({NORMAL.longest:g}).")
-@click.option("--hotwords", metavar="LIST|FILE", help='Words to expect: "hochreiter:6,lstm", or a file, one a line.')
-@click.option(
-    "--grammar", metavar="LIST|FILE", help='All that may be said: "yes|no|[unk]", or a file, a phrase a line.'
-)
+@hotwords_option
+@words_option
+@grammar_option
+@no_second_reading_option
 @click.option("--until-silence", type=float, metavar="S", help="Hear one utterance: end after S seconds of silence.")
 @click.option("--timeout", type=float, metavar="S", help="End after S seconds.")
 @click.option("--save", type=FILE, help="Keep the stream's state here, every 10 s and at the end.")
@@ -67,7 +70,7 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 )
 @click.option("--record", type=FILE, metavar="FILE.flac", help="Keep the sound.")
 @click.option("-o", "--output", type=FILE, help="Write transcripts here; the type replaces the file's ending.")
-@click.option("-t", "--types", default="txt", callback=_types, help=f"Types of -o, some of {','.join(WRITERS)}.")
+@types_option
 @click.option(
     "--latency",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -88,7 +91,9 @@ def listen(
     silence_after_words: float | None,
     longest: float | None,
     hotwords: str | None,
+    words: Path | None,
     grammar: str | None,
+    no_second_reading: bool,
     until_silence: float | None,
     timeout: float | None,
     save: Path | None,
@@ -113,24 +118,30 @@ def listen(
         raise AsrError(f"{record} exists already: choose another name.")
     single = {"nothing_said": nothing_said, "silence_after_words": silence_after_words, "longest": longest}
     changes = {name: value for name, value in single.items() if value is not None}
-    if resume is not None and (changes or endpoint != "normal" or grammar is not None):
-        raise AsrError("A resumed stream keeps the endpoint rules and the grammar that it was saved with: name none.")
+    if resume is not None and (changes or endpoint != "normal" or grammar is not None or words or no_second_reading):
+        kept = "the endpoint rules, the grammar, the words and the readings"
+        raise AsrError(f"A resumed stream keeps {kept} that it was saved with: name none.")
     rules = endpoint_options(endpoint, **changes)
     recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
     if latency is not None:
-        from asr.latency import measure
+        from asr.latency import LatencyOptions, measure
 
         with quiet_native_errors():
-            click.echo(measure(recognizer, [(latency, None)], endpoint=rules).report())
+            readings = LatencyOptions(second_reading=not no_second_reading)
+            click.echo(measure(recognizer, [(latency, None)], rules, readings).report())
         return
     if resume is not None:
         stream = recognizer.restore(resume.read_bytes())
         if hotwords is not None:
             stream.hotwords = hotwords_from(hotwords)
     else:
-        phrases = grammar_from(grammar) if grammar is not None else None
-        expected = hotwords_from(hotwords) if hotwords is not None else None
-        stream = recognizer.stream(hotwords=expected, grammar=phrases, endpoint=rules)
+        stream = recognizer.stream(
+            hotwords=None if hotwords is None else hotwords_from(hotwords),
+            grammar=None if grammar is None else grammar_from(grammar),
+            words=() if words is None else words_from(words),
+            endpoint=rules,
+            second_reading=None if no_second_reading else "background",
+        )
         click.echo(f"What ends a sentence: {rules}.", err=True)
     options = ListenOptions(as_json or sys.stdout.isatty(), 0.08, until_silence, timeout, save)
     transcripts = Transcripts(recognizer.model, output, types) if output else None

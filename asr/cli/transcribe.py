@@ -14,30 +14,34 @@ from typing import Literal, TextIO
 import click
 
 from asr.audio import Audio
-from asr.cli.expected import grammar_from, hotwords_from
+from asr.cli.expected import grammar_from, hotwords_from, words_from
+from asr.cli.options import (
+    EXISTING,
+    SoundPath,
+    endpoint_option,
+    every_sound_option,
+    grammar_option,
+    hotwords_option,
+    model_option,
+    no_second_reading_option,
+    numbers_option,
+    plain_option,
+    types_option,
+    words_option,
+)
 from asr.cli.transcripts import STDIN, Ledger, Work, digest, find_recordings, plan, still_to_do
-from asr.endpoint import PRESETS
 from asr.errors import AsrError, AudioError
 from asr.network import read_config
 from asr.recognizer import Recognizer, StreamOptions, find_model, make_transcript
 from asr.results import Segment, Transcript
-from asr.text import read_lines
 from asr.writers import WRITERS, to_txt, write_file
 
 ONE_RECORDING = ("srt", "vtt", "tsv", "textgrid")  # what cannot be told apart where it follows one another
-EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def _types(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
-    types = [name.strip().lower() for name in value.split(",") if name.strip()]
-    if unknown := [name for name in types if name not in WRITERS]:
-        raise click.BadParameter(f"{', '.join(unknown)}: take some of {', '.join(WRITERS)}.")
-    return list(dict.fromkeys(types)) or ["txt"]
 
 
 @click.command(short_help="Text of recordings.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-t", "--types", default="txt", callback=_types, help=f"What to write, some of {','.join(WRITERS)}.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=SoundPath())
+@types_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write DIR/<stem>.<type> files.")
 @click.option("--force", is_flag=True, help="Do again what the output folder already has.")
 @click.option("--stream", is_flag=True, help="Print text while it is decoded, a segment a line.")
@@ -46,19 +50,17 @@ def _types(context: click.Context, parameter: click.Parameter, value: str) -> li
 @click.option("--raw-rate", type=click.IntRange(1000), metavar="HZ", help="Input is raw 16-bit little-endian PCM.")
 @click.option("--raw-channels", type=click.IntRange(1, 64), default=1, show_default=True, help="Channels of raw PCM.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at once (default: one for each processor core).")
-@click.option("--endpoint", type=click.Choice(list(PRESETS)), default="normal", show_default=True, help="Pauses.")
-@click.option("--hotwords", metavar="LIST|FILE", help='Words to expect: "lstm:6,hochreiter", or a file, one a line.')
+@endpoint_option
+@hotwords_option
 @click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="More of them.")
-@click.option("--words", metavar="FILE", type=EXISTING, help="Words that the lexicon may lack, one a line.")
-@click.option(
-    "--grammar", metavar="LIST|FILE", help='All that may be said: "yes|no|[unk]", or a file, a phrase a line.'
-)
+@words_option
+@grammar_option
 @click.option("--nbest", type=click.IntRange(1), default=1, metavar="N", help="Readings of each segment, in json.")
-@click.option("--no-second-reading", is_flag=True, help="Take what was heard at once as final.")
-@click.option("--plain", is_flag=True, help="Bare words: no marks, capitals or figures.")
-@click.option("--every-sound", is_flag=True, help="Words even where the sound is probably no speech.")
-@click.option("--numbers", type=click.Choice(["digits", "words"]), default="digits", show_default=True, help="Numbers.")
-@click.option("--model", metavar="DIR", help="Model directory, or the name of a shipped model.")
+@no_second_reading_option
+@plain_option
+@every_sound_option
+@numbers_option
+@model_option
 def transcribe(
     paths: tuple[Path, ...],
     types: list[str],
@@ -100,13 +102,15 @@ def transcribe(
             f"-o takes a folder, and {output} {'is' if output.exists() else 'looks like'} a file: "
             f"for one recording, leave -o out and write `> {output}`."
         )
+    if nbest > 1 and "json" not in types:
+        raise click.UsageError(f"--nbest {nbest} shows in json only: add -t json, or leave --nbest out.")
     pick: int | Literal["separate"] | None = "separate" if channels == "separate" else None
     if channel is not None:
         pick = channel - 1
     options = StreamOptions(
         hotwords=read_hotwords(hotwords, hotwords_file),
         grammar=None if grammar is None else grammar_from(grammar),
-        words=read_lines(words) if words else (),
+        words=words_from(words) if words else (),
         endpoint=endpoint,
         nbest=nbest,
         second_reading=None if no_second_reading else "inline",
@@ -203,11 +207,11 @@ def shown(reading: Iterator[Segment], progress: Progress, title: str) -> Iterato
         yield segment
 
 
-def open_recording(path: Path, raw_rate: int | None, raw_channels: int) -> Audio:
+def open_recording(path: Path, raw_rate: int | None = None, raw_channels: int = 1) -> Audio:
     if path != STDIN:
         return Audio(path, raw_rate=raw_rate, raw_channels=raw_channels)
     if sys.stdin is None or sys.stdin.isatty():
-        raise AsrError("Nothing is piped into standard input: give it sound, as in `asr transcribe - < talk.mp3`.")
+        raise AsrError("Nothing is piped into standard input: give it sound, as in `< talk.mp3`.")
     return Audio(sys.stdin.buffer, name="standard input", raw_rate=raw_rate, raw_channels=raw_channels)
 
 

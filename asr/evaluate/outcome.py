@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Settings:
     jobs: int = 1  # utterances at once
     stream_minutes: float | None = None  # length of the streams that utterances are also joined to
     seed: int = 1  # of the order in the streams
+    grammar: tuple[str, ...] | None = None  # all that may be heard; None: anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def load_evaluation(path: Path) -> Evaluation:
         return Evaluation(
             content["model"],
             content["manifest"],
-            Settings(**content["settings"]),
+            _settings(content["settings"]),
             [_utterance(fields) for fields in content["utterances"]],
             content["left_out"],
             content["cpu_seconds"],
@@ -184,6 +185,11 @@ def load_evaluation(path: Path) -> Evaluation:
         raise AsrError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise AsrError(f"{path}: is not a result of `asr evaluate --json`; make one first") from None
+
+
+def _settings(fields: dict[str, Any]) -> Settings:
+    settings = Settings(**fields)
+    return settings if settings.grammar is None else replace(settings, grammar=tuple(settings.grammar))
 
 
 def _utterance(fields: dict[str, Any]) -> UtteranceResult:

@@ -29,7 +29,8 @@ _LINE = 110  # characters of an aligned line in the text report
 def heading(evaluation: Evaluation) -> str:
     """What was evaluated and how, in a line."""
     settings = evaluation.settings
-    how = [f"{settings.reading} reading", settings.decoding, settings.head]
+    grammar = None if settings.grammar is None else f"grammar of {len(settings.grammar)} phrases"
+    how = [f"{settings.reading} reading", settings.decoding, settings.head, grammar]
     return (
         f"{evaluation.model} on {evaluation.manifest or 'utterances'}: {', '.join(filter(None, how))}; "
         f"{len(evaluation.utterances):,} utterances, {evaluation.audio_seconds / 3600:.2f} hours"

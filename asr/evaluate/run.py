@@ -20,7 +20,7 @@ from asr.evaluate.phones import ReferencePhones, heard_phones, score_phones
 from asr.evaluate.scores import score_characters, score_words
 from asr.evaluate.streams import evaluate_streams
 from asr.network import Network
-from asr.reading import Model, SecondReading
+from asr.reading import Model, SecondReading, Wanted
 from asr.recognizer import Recognizer
 from asr.stream import Options, Stream
 from asr.text import normalize
@@ -86,10 +86,13 @@ def streams_of(recognizer: Recognizer, settings: Settings) -> Callable[[], Strea
     """A maker of the streams that `settings` asks for. Raises `AsrError` where the model cannot serve them."""
     second: SecondReading | None = "inline" if settings.reading == "second" else None
     if settings.decoding is None and settings.head is None:
-        return lambda: recognizer.stream(step_seconds=settings.step_seconds, second_reading=second)
+        return lambda: recognizer.stream(
+            grammar=settings.grammar, step_seconds=settings.step_seconds, second_reading=second
+        )
     first_decoder, second_decoder = _decoders(recognizer.network, settings.decoding or "beam", settings.head)
     model = Model(recognizer.network, first_decoder, second_decoder)
-    return lambda: Stream(model, Options(step_seconds=settings.step_seconds, second_reading=second))
+    options = Options(step_seconds=settings.step_seconds, second_reading=second)
+    return lambda: Stream(model, options, Wanted(grammar=settings.grammar))
 
 
 def _decoders(network: Network, decoding: str, head: str | None) -> tuple[greedy.Decoder[Any], greedy.Decoder[Any]]:

@@ -13,7 +13,7 @@ import torch
 from asr.training.curves import LOSS
 from asr.training.model import AcousticModel, Cell, Shape
 from asr.training.recall import SYMBOLS, TEST, WRONG, Initialization, RecallRecipe, accuracy, load_network
-from asr.training.recognizer import RecognizerRecipe
+from asr.training.recognizer import RecognizerRecipe, figures_on_test
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ class SpeechComparison:
     speech: RecognizerRecipe  # of the LSTM; the others differ in cell, widths and learning rate
     learning_rates: tuple[tuple[Cell, float], ...]
 
-    def members(self) -> Mapping[str, RecognizerRecipe]:
+    def members(self) -> dict[Cell, RecognizerRecipe]:
         return {
             cell: replace(
                 self.speech,
@@ -133,10 +133,18 @@ class SpeechComparison:
         }
 
     def conclude(self, data: Path, run: Path) -> list[str]:
-        """Draws `speech.png`: losses and phone errors of all three."""
+        """Draws `speech.png`, losses and phone errors of all three, and measures them on what the recipe tests on: a
+        table, and all figures in `speech.json`."""
         logs = {cell: _lines(run / cell / "log.jsonl") for cell, _ in self.learning_rates}
         draw_speech(logs, run / "speech.png")
-        return [f"picture: {run / 'speech.png'}"]
+        found = {cell: figures_on_test(member, data, run / cell) for cell, member in self.members().items()}
+        (run / "speech.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+        lines = [f"phone errors in per cent, {' and '.join(self.speech.test)}: second reading, first reading"]
+        lines += [
+            f"{NAMES[cell]:<14}{figures['second phones']:>6.1f}{figures['first phones']:>6.1f}"
+            for cell, figures in found.items()
+        ]
+        return [*lines, f"picture: {run / 'speech.png'}"]
 
 
 def shape_of(shape: Shape, cell: Cell, heads: dict[str, int]) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from asr.training.denominator import PhoneBigram, rivals
 from asr.training.features import FrontEnd, log_mel
 from asr.training.from_model import start_from, start_subwords
 from asr.training.g2p import G2p, G2pShape, pronounce
-from asr.training.loop import Loss, Options, read_checkpoint
+from asr.training.loop import Loss, Options, autocast, read_checkpoint
 from asr.training.model import AcousticModel, Shape
 from asr.training.progress import duration
 from asr.training.units import BLANK, Pronunciation, learn_subwords
@@ -371,6 +371,15 @@ class RecognizerTask:
             "front_end": asdict(self.recipe.front_end),
             "heads": {name: list(tokens) for name, tokens in self.targets.heads.items()},
         }
+
+
+def figures_on_test(recipe: RecognizerRecipe, data: Path, run: Path) -> dict[str, float]:
+    """What `RecognizerTask.validate` gives for a run's best network on the manifests that its recipe tests on."""
+    task = replace(recipe, valid=recipe.test, held_out=()).task(data, run)
+    task.network.load_state_dict(read_checkpoint(run / "best.pt")["network"])
+    task.network.eval()
+    with torch.inference_mode(), autocast(replace(recipe.training, device="cpu")):
+        return task.validate()
 
 
 def ctc(log_probs: Tensor, lengths: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
