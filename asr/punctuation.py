@@ -48,6 +48,17 @@ WORD_FEATURES = 6
 FEATURES = WORD_FEATURES + 3  # and mark, end, pause
 
 _ALWAYS = {"i": "I", "i'm": "I'm", "i'll": "I'll", "i've": "I've", "i'd": "I'd"}
+# Names that are written in one way only, whatever the network says; what its text has learned comes beside them.
+_NAMES = {
+    name.lower(): name
+    for name in (
+        "iPhone iPad iPod iMac iOS iTunes iCloud macOS MacBook AirPods FaceTime eBay YouTube YouTuber LinkedIn GitHub "
+        "JavaScript TypeScript PowerPoint WhatsApp TikTok PayPal OpenAI ChatGPT PlayStation WordPress MySQL FedEx "
+        "DreamWorks DeepMind SpaceX WiFi PhD TV"
+    ).split()
+}
+_ENDINGS = ("", "'s", "s'", "s")  # of a name: possessive and plural
+_SHORTEST_MC = 5  # letters of "mcgee"; shorter ones are abbreviations
 _TITLES = {"mister": "Mr.", "missus": "Mrs.", "doctor": "Dr."}  # before a name
 _SAID = frozenset("said asked cried exclaimed replied answered inquired demanded whispered shouted".split())
 
@@ -81,7 +92,11 @@ class Tagger:
             if settings["format"] != FORMAT:
                 raise ModelError(f"{FILE} has format {settings['format']}, this program reads {FORMAT}: update one.")
             self._buckets = int(settings["buckets"])
-            self._spellings: dict[str, str] = {**settings["spellings"], **_ALWAYS}
+            self._spellings: dict[str, str] = {
+                word: text
+                for word, text in settings["spellings"].items()
+                if not text.endswith("'S")  # of a headline: ALEX'S
+            }
             self._bias = np.array(settings["bias"], np.float32)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{FILE} is no tagger of this program: export it again.") from error
@@ -123,7 +138,7 @@ class Tagger:
             replace(word, written=text + MARKS[mark]) for word, text, mark in zip(words, texts, marks, strict=True)
         ]
         if self.numbers == "digits":
-            written = list(write_numbers(written))
+            written = list(write_numbers(written, pauses))
         return [word.text if word.written is None else word.written for word in written]
 
     def spell(
@@ -135,13 +150,17 @@ class Tagger:
         for i, word in enumerate(words):
             if i > 0:
                 starts = marks[i - 1] == STOP or (marks[i - 1] == QUESTION and not self._says(words, i))
-            if word in self._spellings and (chosen[i] != LOWER or word in _ALWAYS):
+            if fixed := fixed_spelling(word):
+                text = fixed
+            elif word in self._spellings and chosen[i] != LOWER:
                 text = self._spellings[word]
             elif chosen[i] == UPPER and len(word) > 1:
                 text = word.upper()
             else:
                 text = capitalized(word) if starts or chosen[i] != LOWER else word
-            texts.append(text if not starts else text[:1].upper() + text[1:])
+            if starts and not text[1:2].isupper():  # an iPhone is one at the start, too
+                text = text[:1].upper() + text[1:]
+            texts.append(text)
         for i, word in enumerate(words[:-1]):
             if word in _TITLES and marks[i] == NONE and texts[i + 1][:1].isupper() and len(words[i + 1]) > 1:
                 texts[i] = _TITLES[word]
@@ -153,6 +172,18 @@ class Tagger:
         return words[i] in _SAID or (
             i + 1 < len(words) and words[i + 1] in _SAID and words[i] in ("he", "she", "i", "they")
         )
+
+
+def fixed_spelling(word: str) -> str | None:
+    """How a lower-case word is always written: "i'm" I'm, "iphone's" iPhone's, "mcdonald" McDonald; None: not known."""
+    if word in _ALWAYS:
+        return _ALWAYS[word]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and (name := _NAMES.get(word.removesuffix(ending))):
+            return name + ending
+    if word.startswith("mc") and len(word) >= _SHORTEST_MC:  # not "mac": machine
+        return "Mc" + capitalized(word[2:])
+    return None
 
 
 def capitalized(word: str) -> str:

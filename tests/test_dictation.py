@@ -62,6 +62,42 @@ def test_a_spoken_mark_wins_over_an_automatic_one() -> None:
     assert render(heard, [], PHRASES).text == "Hello. And so, it goes."
     heard = words("yes|Yes. question mark|mark. no|No.")
     assert render(heard, [], PHRASES).text == "Yes? No."
+    heard = words("wait|Wait. comma|Comma. i|I do|do, comma|comma. two|Two-thirds thirds| left|left.")
+    assert render(heard, [], PHRASES).text == "Wait, I do, two-thirds left."
+
+
+@pytest.mark.parametrize(
+    ("heard", "text"),
+    [
+        ("fine|Fine new|new line|line. how|How are|are you|you?", "Fine.\nHow are you?"),
+        ("dear|Dear john|John comma|comma new|new line|line, thank|thank you|you.", "Dear John,\nThank you."),
+        ("is|Is it|it? close|Close quote|quote, he|he asked|asked.", 'Is it?" he asked.'),
+        ("open|Open quote|quote, go|go close|close quote|quote, she|she said|said.", '"go", she said.'),
+        ("left|Left. open|Open quote|quote, go|go close|close quote|quote.", 'Left. "Go".'),
+        ("at|At five|5 p|p.m. m| comma|comma, anna|Anna left|left.", "At 5 p.m., Anna left."),
+        ("at|At five|5 p|p.m. m| full|full stop|stop. we|We left|left.", "At 5 p.m. We left."),
+    ],
+)
+def test_automatic_marks_stay_beside_what_replaces_none(heard: str, text: str) -> None:
+    assert render(words(heard), [], PHRASES).text == text
+
+
+@pytest.mark.parametrize(
+    ("before", "heard", "rendered"),
+    [
+        ("Hello.", "exclamation|Exclamation mark|mark. how|How are|are", Rendered(0, "! How are", 1)),
+        ("Hello.", "comma|Comma. and|And so|so,", Rendered(0, ", and so,", 1)),
+        ("Hello.", "full|Full stop|stop. how|How", Rendered(0, " How")),  # it is there
+        ("At 5 p.m.", "comma|Comma we|we", Rendered(0, ", we")),
+        ("Fine.", "new|New line|line. so|So", Rendered(0, "\nSo")),
+        ("Hello,", "how|How are|are", Rendered(0, " how are")),
+        ("Hello!", "how|How are|are", Rendered(0, " How are")),
+    ],
+)
+def test_a_spoken_mark_after_a_pause_comes_in_the_place_of_an_automatic_one(
+    before: str, heard: str, rendered: Rendered
+) -> None:
+    assert render(words(heard), ["Oh,", before], PHRASES) == rendered
 
 
 def test_a_number_written_by_one_of_its_words_stands_once() -> None:

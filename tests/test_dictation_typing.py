@@ -165,6 +165,13 @@ def test_scratch_takes_back_what_was_typed_and_nothing_else(typist: Typist, wind
     assert not typist.take_back(1) and told == ["There is nothing to take back."]
 
 
+def test_the_end_of_a_piece_is_taken_back(typist: Typist, window: Window) -> None:
+    typist.settle("keep this.")
+    typist.settle(" and", " not")
+    assert typist.take_back(1, characters=1)
+    assert window.shows("keep this") and typist.pieces == ["keep this"]
+
+
 def press(desktop: Desktop, *keys: str) -> None:
     desktop.xdotool("key", *keys)
 

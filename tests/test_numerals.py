@@ -195,6 +195,43 @@ def test_marks_are_kept_and_not_crossed() -> None:
     assert written("Was it five p m?") == "Was it 5 p.m.?"
 
 
+ONE_OR_TWO = {  # with a comma: as one number (no pause), and as two (a pause), where that makes a difference
+    "At ten, fifteen a m we left.": ("At 10:15 a.m. we left.", "At 10:15 a.m. we left."),
+    "At ten, fifteen, a m, we left.": ("At 10:15 a.m., we left.", "At 10:15 a.m., we left."),
+    "At nine, oh five p m.": ("At 9:05 p.m.", "At 9:05 p.m."),
+    "At ten, eleven a m.": ("At 10:11 a.m.", "At 10, 11 a.m."),
+    "At five, thirty we left.": ("At 5:30 we left.", "At five, 30 we left."),
+    "At ten, fifteen people left.": ("At 10, 15 people left.", "At 10, 15 people left."),
+    "In nineteen ninety, five people came.": ("In 1990, five people came.", "In 1990, five people came."),
+    "In two thousand, five hundred people came.": ("In 2000, 500 people came.", "In 2000, 500 people came."),
+    "In nineteen, eighty four, it rained.": ("In 1984, it rained.", "In 19, 84, it rained."),
+    "About two thousand, five hundred people.": ("About 2,500 people.", "About 2,000, 500 people."),
+    "One hundred twenty five, thousand dollars.": ("$125,000.", "$125,000."),
+    "Twenty, five people.": ("25 people.", "20, five people."),
+    "Call four one five, five five five, one two one two.": ("Call 415-555-1212.", "Call 415-555-1212."),
+    "Three, point one four.": ("3.14.", "Three, 0.14."),
+    "Nineteen dollars, and ninety nine cents.": ("$19.99.", "$19, and 99 cents."),
+    "Ten, twenty, thirty.": ("10, 20, 30.", "10, 20, 30."),
+    "Two, three hundred people.": ("Two, 300 people.", "Two, 300 people."),
+    "In fifteen, twenty minutes.": ("In 15, 20 minutes.", "In 15, 20 minutes."),
+}
+
+
+@pytest.mark.parametrize("text", ONE_OR_TWO)
+def test_a_comma_in_a_number_said_as_one_goes(text: str) -> None:
+    for pause, expected in zip((0.0, 0.5), ONE_OR_TWO[text], strict=True):
+        words = words_of(text)
+        written = write_numbers(words, [pause] * len(words))
+        assert " ".join(word.written for word in written if word.written) == expected
+
+
+def test_a_comma_in_a_number_where_pauses_are_not_known() -> None:
+    written = write_numbers(words_of("In nineteen ninety, five came at ten, fifteen a m or twenty, five."))
+    assert " ".join(word.written or "" for word in written if word.written) == (
+        "In 1990, five came at 10:15 a.m. or 20, five."
+    )
+
+
 def test_a_capital_at_the_start_stays() -> None:
     assert [word.written for word in write_numbers(words_of("Two thirds left."))] == ["Two-thirds", "", "left."]
 

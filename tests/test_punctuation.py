@@ -75,6 +75,14 @@ def test_case_and_fixed_spellings() -> None:
     )
 
 
+def test_names_that_are_written_in_one_way_only() -> None:
+    said = "mcdonald's sold the mcgillicuddys iphones on ebay and youtube with wifi and a macaroni machine for phds"
+    assert spelled(said, {}, {}) == (
+        "McDonald's sold the McGillicuddys iPhones on eBay and YouTube with WiFi and a macaroni machine for PhDs"
+    )
+    assert spelled("iphone users mci", {}, {"mci": CAPITALIZED}) == "iPhone users Mci"
+
+
 def test_a_title_before_a_name() -> None:
     cases = {"smith": CAPITALIZED, "mister": CAPITALIZED, "doctor": CAPITALIZED}
     assert spelled("then doctor smith met mister smith", {}, cases) == "Then Dr. Smith met Mr. Smith"

@@ -217,8 +217,11 @@ class Dictation:
         pieces = list(self._typist.context())
         rendered = self._render(words, pieces)
         with self._reporting():
-            if rendered.taken and self._typist.take_back(rendered.taken):
-                del self._said[-rendered.taken :]
+            taken, erased = rendered.taken, rendered.erased
+            if (taken or erased) and self._typist.take_back(taken, erased):
+                del self._said[max(0, len(self._said) - taken) :]
+                if erased and self._said:
+                    self._said[-1] = self._said[-1][:-erased]
             tentative = ""
             if self._options.tentative == "type":
                 following = [*rest, *self._stream.partial.words]

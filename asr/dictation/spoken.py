@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asr.results import Word
 
-AUTOMATIC_MARKS = ".,?!;:"  # what a punctuation model may have put behind a word
+AUTOMATIC_MARKS = ".,?"  # what a punctuation model may have put behind a word
 SENTENCE_ENDS = (".", "?", "!")
+_GOES_ON = (",", ";", ":", "-", "(")  # spoken at the end of a segment: what comes next begins no sentence
+_CLOSING = frozenset(')]}"”')
+_ABBREVIATED = re.compile(r"\b(?:[A-Za-z]\.){2,}$")
 SCRATCH = ("scratch", "that")
 
 
@@ -26,6 +30,23 @@ class Mark:
         if text.strip(" ") == text:
             return cls(text)
         return cls(text.strip(" "), text.startswith(" "), text.endswith(" "))
+
+    @property
+    def opens(self) -> bool:
+        return self.before and not self.after
+
+    @property
+    def closes(self) -> bool:
+        return self.text in _CLOSING and not self.before
+
+    @property
+    def breaks(self) -> bool:
+        return self.text.isspace()
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it stands in the place of an automatic mark; a bracket, a quote or a new line stands beside it."""
+        return not (self.opens or self.closes or self.breaks)
 
 
 MARKS = {
@@ -57,10 +78,14 @@ class Phrases:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`text` to write after the last `taken` of the earlier pieces have been taken back."""
+    """`text` to write after the last `taken` of the earlier pieces have been taken back.
+
+    And then the last `erased` characters of those that stay: an automatic mark in whose place a spoken one comes.
+    """
 
     taken: int
     text: str
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +124,16 @@ def render(words: Sequence[Word], pieces: Sequence[str], phrases: Phrases) -> Re
         else:
             parts.append(_Part(entry))
         i += max(size, 1)
-    text = _join(parts, "".join(pieces[: max(0, len(pieces) - taken)]))
+    kept = pieces[: max(0, len(pieces) - taken)]
+    automatic = _automatic(kept[-1]) if kept and parts and (mark := parts[0].mark) and mark.replaces else ""
+    before = "".join(kept).removesuffix(automatic)
+    text, erased = _join(parts, before), len(automatic)
+    if automatic and text.startswith(automatic):  # the same mark
+        text, erased = text[erased:], 0
     if phrases.hook and text:
         spaces = len(text) - len(text.lstrip(" "))
         text = text[:spaces] + phrases.hook(text[spaces:])
-    return Rendered(taken, text)
+    return Rendered(taken, text, erased)
 
 
 def _table(phrases: Phrases) -> dict[tuple[str, ...], Mark | str | None]:
@@ -114,26 +144,56 @@ def _table(phrases: Phrases) -> dict[tuple[str, ...], Mark | str | None]:
     return table
 
 
+def _automatic(written: str) -> str:
+    """The marks that were set automatically behind a word; none where there is no word, and "a.m." has its own dot."""
+    bare = written.rstrip(AUTOMATIC_MARKS)
+    if _is_abbreviated(bare + "."):
+        bare += "."
+    return written[len(bare) :] if bare.strip() else ""
+
+
+def _is_abbreviated(text: str) -> bool:
+    """Whether it ends like "a.m."."""
+    return _ABBREVIATED.search(text) is not None
+
+
 def _join(parts: Sequence[_Part], before: str) -> str:
-    text = ""
+    text = before
     space = bool(before) and not before[-1].isspace()
     capital = before.rstrip(" ").endswith((*SENTENCE_ENDS, "\n"))
-    ended_automatically = False  # the words of the last mark were taken for the end of a sentence
+    goes_on = before.rstrip(" ").endswith(_GOES_ON)  # no sentence begins, even if the words of a mark seemed to end one
     for i, part in enumerate(parts):
-        if part.mark:
-            text += " " + part.mark.text if space and part.mark.before else part.mark.text
-            space = part.mark.after
-            capital = part.mark.text.endswith((*SENTENCE_ENDS, "\n"))
-            ended_automatically = part.written.endswith(SENTENCE_ENDS)
-            continue
-        written = part.written
         following = parts[i + 1].mark if i + 1 < len(parts) else None
-        if following and not (following.before and not following.after):  # no opening bracket or quote
-            written = written.rstrip(AUTOMATIC_MARKS) or written
+        automatic = _automatic(part.written)
+        if following and (following.replaces or (following.closes and automatic == ",")):
+            automatic = ""
+        if mark := part.mark:
+            previous = parts[i - 1].mark if i else None
+            if not i or (previous and not previous.closes) or text.endswith(tuple(AUTOMATIC_MARKS)):
+                automatic = ""  # there is one, or nothing that it could stand behind
+            if mark.breaks and automatic != ",":
+                text += automatic
+            starts = mark.opens and (capital or (text.endswith(SENTENCE_ENDS) and not _is_abbreviated(text)))
+            if not (mark.text == "." and _is_abbreviated(text)):
+                text += " " + mark.text if space and mark.before else mark.text
+            if mark.closes:
+                text += automatic
+            space = mark.after
+            capital = starts or mark.text.endswith((*SENTENCE_ENDS, "\n"))
+            goes_on = (mark.replaces or mark.opens) and part.written.endswith(SENTENCE_ENDS)
+            continue
+        written = part.written.removesuffix(_automatic(part.written)) + automatic
         if capital:
             written = written[:1].upper() + written[1:]
-        elif ended_automatically and written == part.spoken.capitalize():
-            written = part.spoken
+        elif goes_on:
+            written = _small(written, part.spoken)
         text += " " + written if space else written
-        space, capital, ended_automatically = True, False, False
-    return text
+        space, capital, goes_on = True, False, False
+    return text[len(before) :]
+
+
+def _small(written: str, spoken: str) -> str:
+    """Without the capital of the first word in a sentence; others than the first letter say that it is a name."""
+    first = re.split("[-.,?]", written, maxsplit=1)[0]
+    large = first != spoken.capitalize() or spoken.partition("'")[0] == "i"
+    return written if large else written.replace(first, spoken, 1)

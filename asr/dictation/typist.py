@@ -74,16 +74,22 @@ class Typist:
         else:
             self._abandoned = True
 
-    def take_back(self, count: int) -> bool:
-        """Erase the last `count` pieces and the tentative words. False where that could destroy other text."""
+    def take_back(self, count: int, characters: int = 0) -> bool:
+        """Erase the last `count` pieces, the end of the piece before them and the tentative words.
+
+        False where that could destroy other text.
+        """
         kept = len(self.context()) - count
-        reason = self._obstacle() or ("" if kept >= 0 else "There is nothing to take back.")
+        reason = self._obstacle() or ("" if kept >= bool(characters) else "There is nothing to take back.")
         if reason:
             self._notify(reason)
             return False
-        if not self._replace("".join(self.pieces[kept:]) + self.tentative, ""):
+        stays = self.pieces[:kept]
+        if characters:
+            stays[-1] = stays[-1][:-characters]
+        if not self._replace("".join(self.pieces)[len("".join(stays)) :] + self.tentative, ""):
             return False
-        del self.pieces[kept:]
+        self.pieces[:] = stays
         self.tentative = ""
         return True
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from asr.numerals.amounts import Amounts
 from asr.numerals.calendar import Calendar
 from asr.numerals.codes import Codes
+from asr.numerals.joints import without_commas
 from asr.results import Word
 
 __all__ = ["Written", "find_numbers", "in_figures", "write_numbers"]
@@ -37,16 +38,17 @@ class Written:
     text: str
 
 
-def write_numbers(words: Sequence[Word]) -> tuple[Word, ...]:
+def write_numbers(words: Sequence[Word], pauses: Sequence[float] | None = None) -> tuple[Word, ...]:
     """The words with every number as it is written: its first word holds it, the others hold "".
 
     Marks and capitals that `written` has already are kept; no number crosses a mark, apart from a comma before the
-    year of a date. `Word.text` and times stay, so that nothing is lost.
+    year of a date and those that part a number said as one: `pauses`, in seconds behind each word, help to tell.
+    `Word.text` and times stay, so that nothing is lost.
     """
     texts = [word.text.lower() for word in words]
     marks = ["" if word.written is None else word.written[len(word.written.rstrip(".,?!;:")) :] for word in words]
     result = list(words)
-    for span in find_numbers(texts, marks):
+    for span in find_numbers(texts, without_commas(texts, marks, pauses)):
         text = span.text + _closing(span.text, marks[span.end - 1])
         if (words[span.start].written or "")[:1].isupper():
             text = text[0].upper() + text[1:]

@@ -17,7 +17,7 @@ _RULERS = frozenset(
     "henry louis paul charles george edward richard elizabeth napoleon pius frederick benedict leo gregory "
     "ramses".split()
 )
-_AFTER_YEAR = frozenset(
+AFTER_YEAR = frozenset(
     "was is were had has will would and but or the a an it there when we he she they i you in on at for with as that "
     "to so because".split()
 )
@@ -141,7 +141,7 @@ class Calendar(NumberWords):
         cued = self.before(i) in YEAR_CUES
         behind = self.after(year[1] - 1)
         recent = 2000 < year[0] < 2040 or (said[1:] == ["hundred"] and year[0] >= 1700)
-        recent = recent and (behind == "" or behind in _AFTER_YEAR)
+        recent = recent and (behind == "" or behind in AFTER_YEAR)
         return (str(year[0]), year[1]) if said_as_year or cued or recent else None
 
     def ruler(self, i: int) -> tuple[str, int] | None:
