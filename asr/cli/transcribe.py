@@ -93,17 +93,7 @@ def transcribe(
     """
     if channel is not None and channels is not None:
         raise click.UsageError("Take --channel or --channels, not both.")
-    if output is None and len(types) > 1:
-        raise click.UsageError("Several types need a folder to go to: -o DIR.")
-    if output is None and stream and types != ["txt"]:
-        raise click.UsageError(f"--stream prints text as it comes: leave -t {types[0]} out, or give -o DIR for it.")
-    if output is not None and (output.is_file() or (output.suffix[1:] in WRITERS and not output.exists())):
-        raise click.UsageError(
-            f"-o takes a folder, and {output} {'is' if output.exists() else 'looks like'} a file: "
-            f"for one recording, leave -o out and write `> {output}`."
-        )
-    if nbest > 1 and "json" not in types:
-        raise click.UsageError(f"--nbest {nbest} shows in json only: add -t json, or leave --nbest out.")
+    refuse_what_cannot_be_shown(output, types, stream, nbest)
     pick: int | Literal["separate"] | None = "separate" if channels == "separate" else None
     if channel is not None:
         pick = channel - 1
@@ -175,6 +165,21 @@ def transcribe(
         click.echo(f"Error: {problem}", err=True)
     if problems:
         sys.exit(1)
+
+
+def refuse_what_cannot_be_shown(output: Path | None, types: Sequence[str], stream: bool, nbest: int) -> None:
+    """Raises `click.UsageError` for options that do not go together."""
+    if output is None and len(types) > 1:
+        raise click.UsageError("Several types need a folder to go to: -o DIR.")
+    if output is None and stream and types != ["txt"]:
+        raise click.UsageError(f"--stream prints text as it comes: leave -t {types[0]} out, or give -o DIR for it.")
+    if output is not None and (output.is_file() or (output.suffix[1:] in WRITERS and not output.exists())):
+        raise click.UsageError(
+            f"-o takes a folder, and {output} {'is' if output.exists() else 'looks like'} a file: "
+            f"for one recording, leave -o out and write `> {output}`."
+        )
+    if nbest > 1 and "json" not in types:
+        raise click.UsageError(f"--nbest {nbest} shows in json only: add -t json, or leave --nbest out.")
 
 
 def read_hotwords(given: str | None, file: Path | None) -> dict[str, float]:
