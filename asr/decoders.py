@@ -21,8 +21,8 @@ PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
 # Limits of the search where the model's configuration does not say.
 FIRST = {"beam": 60, "beam_score": 10.0}
-PREVIEW_BEAM, PREVIEW_BEAM_SCORE = 40, 9.0
 OPEN = {"beam": 8, "beam_score": 8.0, "token_score": -4.0}  # without a lexicon there is little that a beam could find
+PREVIEW_BEAM, PREVIEW_BEAM_SCORE = 40, 9.0  # at most, whatever the configuration says of the second reading
 
 
 def load_decoders(network: Network) -> tuple[Decoder, Decoder]:

@@ -29,6 +29,12 @@ def join(backend: str) -> None:
     dist.init_process_group(backend, store=own, rank=rank, world_size=world)
 
 
+def leave() -> None:
+    """From here on this process is alone. Every process has to call it."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def restarts() -> int:
     """How often `torchrun` has started this process again after one of its processes had died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

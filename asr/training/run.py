@@ -47,7 +47,9 @@ def train_recipe(
         _say_once(f"\n{name}")
         for key, value in _train(member, path, data, folder / name, begun, dry_run, start).items():
             figures[f"{name}: {key}"] = value
-    if not dry_run and parallel.rank() == 0:
+    is_first = parallel.rank() == 0
+    parallel.leave()  # what concludes is for one process alone, and may validate as a training does
+    if not dry_run and is_first:
         _say("\n".join(recipe.conclude(data, folder)))
     return figures
 
