@@ -30,7 +30,7 @@ class DecoderOptions:
     beam: int = 150  # hypotheses kept after a frame
     beam_score: float = 12.0  # worse ones than the best by more than this are dropped
     token_score: float = -4.5  # tokens less likely than this in a frame are not tried
-    blank_skip: float = 0.95  # frames whose blank is likelier than this only age the hypotheses; 1: none
+    blank_skip: float = 0.8  # frames whose blank is likelier than this only age the hypotheses; 1: none
     lm_weight: float = 0.9
     word_bonus: float = 0.5  # for each word
     unknown_word_score: float = -10.0  # for words that the language model does not know, besides its score for such
@@ -43,7 +43,7 @@ class DecoderOptions:
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     spelling_weight: float = 0.5  # of the spelling head's log-prob of a whole reading, where it has a say; 0: none
-    rescored: int = 20  # readings among which it chooses
+    rescored: int = 10  # readings among which it chooses
     maximum: bool = False  # the best alignment instead of the sum over alignments
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTHING = -1  # the record before the first word; also the "word" of a meeting
+_Path = tuple[float, int, int, float, tuple[Any, ...]]  # less the better, number, record, probability, words after it
 _FIELDS = ("parent", "word", "start", "end")
-_EXPANSIONS = 200  # heap steps for each alternative asked for
+_PATHS = 8  # followed at most for each alternative asked for
 _NEGLIGIBLE = 0.1  # of the last alternative's probability: paths lighter than this add nothing that counts
 
 
@@ -145,35 +146,39 @@ class History:
             if word[record] != NOTHING:
                 bound[record] = bound[parent[record]]
             else:
-                bound[record] = max(share * bound[other] for other, share in meetings[record])
-        tail: tuple[Any, ...] = ()
-        heap = [(-weight * bound[record], number, record, weight, tail) for number, (record, weight) in
-                enumerate(weights.items())]  # fmt: skip
+                ways = meetings[record]
+                ways.sort(key=lambda way: -way[1] * bound[way[0]])
+                bound[record] = ways[0][1] * bound[ways[0][0]]
+        heap: list[_Path] = [
+            (-weight * bound[record], number, record, weight, ())
+            for number, (record, weight) in enumerate(weights.items())
+        ]
         heapq.heapify(heap)
         found: dict[tuple[int, ...], tuple[list[SaidWord], float]] = {}
         pushed, enough = len(heap), 0.0
-        for _ in range(_EXPANSIONS * count):
+        for _ in range(_PATHS * count):
             if not heap or -heap[0][0] < enough:
                 break
             _, _, record, weight, tail = heapq.heappop(heap)
-            if record == NOTHING:
-                said = []
-                while tail:
-                    number, tail = tail
-                    said.append(SaidWord(word[number], start[number], end[number]))
-                key = tuple(one.word for one in said)
-                before, mass = found.get(key, (self.committed + said, 0.0))
-                found[key] = (before, mass + weight)
-                if len(found) == count and not enough:  # go on for more ways to say the same
-                    enough = _NEGLIGIBLE * weight
-                continue
-            if word[record] != NOTHING:
-                steps = [(parent[record], weight, (record, tail))]
-            else:
-                steps = [(other, weight * share, tail) for other, share in meetings[record]]
-            for other, through, ahead in steps:
-                heapq.heappush(heap, (-through * bound[other], pushed, other, through, ahead))
-                pushed += 1
+            while record != NOTHING:  # back to the start by the best way; what leaves it waits in the heap
+                if word[record] != NOTHING:
+                    tail = (record, tail)
+                    record = parent[record]
+                    continue
+                (record, share), *others = meetings[record]
+                for other, part in others:
+                    heapq.heappush(heap, (-weight * part * bound[other], pushed, other, weight * part, tail))
+                    pushed += 1
+                weight *= share
+            said = []
+            while tail:
+                number, tail = tail
+                said.append(SaidWord(word[number], start[number], end[number]))
+            key = tuple(one.word for one in said)
+            before, mass = found.get(key, (self.committed + said, 0.0))
+            found[key] = (before, mass + weight)
+            if len(found) == count and not enough:  # go on for more ways to say the same
+                enough = _NEGLIGIBLE * weight
         return sorted(found.values(), key=lambda entry: -entry[1])[:count]
 
     def _meetings(self) -> dict[int, list[tuple[int, float]]]:

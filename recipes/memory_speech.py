@@ -28,11 +28,11 @@ recipe = SpeechComparison(
         subwords=128,
         head_weights=(0.8, 0.2),
         shape=Shape(streaming_layers=2, streaming_width=256, second_layers=1, second_width=128, dropout=0.05),
-        mixture=Mixture(batch_seconds=100),
+        mixture=Mixture(batch_seconds=60),
         augmentation=Augmentation(
             gain=0.5, gain_decibels=(-20.0, 10.0), telephone=0.0, frequency_width=12, time_masks_per_second=0.1
         ),
-        training=Options(epochs=6, warmup_steps=100, hold=0.4),
+        training=Options(epochs=7, warmup_steps=100, hold=0.4),
     ),
-    learning_rates=(("lstm", 3e-3), ("rnn", 1e-3), ("none", 3e-3)),
+    learning_rates=(("lstm", 2.4e-3), ("rnn", 8e-4), ("none", 2.4e-3)),
 )
