@@ -65,6 +65,7 @@ class LanguageModel:
         self._context_starts = Starts(arrays["context_starts"], arrays["context_starts_within"])
         self._context_base = np.cumsum([0, *self._contexts])[:-1]
         self._rows = np.arange(self.order - 1)[:, None]
+        self._radices = np.cumprod([self._words + 1, *(n + 1 for n in self._contexts[1:-1])])[: self.order - 2]
         self._windows = np.lib.stride_tricks.sliding_window_view(arrays["remainders"], about["window"])
 
     @classmethod
@@ -128,12 +129,10 @@ class LanguageModel:
         prob = prob_book[self._rows + 1, self._arrays["probs"][place]]
         backoff = backoff_book[self._rows, backoffs[self._context_base[:, None] + np.maximum(contexts, 0)]]
         backoff[contexts < 0] = 0
-        radix = self._words + 1
         for k in range(self.order - 1):
-            log_prob = np.where(found[k], prob[k], log_prob + backoff[k])
-            if k < len(next_contexts):
-                following += radix * (next_contexts[k] + 1)
-                radix *= self._contexts[k + 1] + 1
+            log_prob += backoff[k]
+            np.copyto(log_prob, prob[k], where=found[k])
+        following += self._radices @ (next_contexts + 1)
         return log_prob, following
 
     def _unpack(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
