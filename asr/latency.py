@@ -14,7 +14,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,9 @@ class LatencyOptions:
     step_seconds: float = 0.08
     second_reading: bool = True
     pause_seconds: float = 2.0  # after each recording, for its last sentence to end
+    hotwords: Mapping[str, float] | None = None
+    grammar: str | Sequence[str] | None = None
+    words: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -94,6 +97,9 @@ def measure(
     options = options or LatencyOptions()
     latency = Latency()
     stream = recognizer.stream(
+        hotwords=options.hotwords,
+        grammar=options.grammar,
+        words=options.words,
         endpoint=endpoint,
         step_seconds=options.step_seconds,
         second_reading="background" if options.second_reading else None,

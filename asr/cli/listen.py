@@ -123,22 +123,25 @@ def listen(
         raise AsrError(f"A resumed stream keeps {kept} that it was saved with: name none.")
     rules = endpoint_options(endpoint, **changes)
     recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
+    favoured = None if hotwords is None else hotwords_from(hotwords)
+    phrases = None if grammar is None else grammar_from(grammar)
+    new_words = () if words is None else words_from(words)
     if latency is not None:
         from asr.latency import LatencyOptions, measure
 
+        how = LatencyOptions(second_reading=not no_second_reading, hotwords=favoured, grammar=phrases, words=new_words)
         with quiet_native_errors():
-            readings = LatencyOptions(second_reading=not no_second_reading)
-            click.echo(measure(recognizer, [(latency, None)], rules, readings).report())
+            click.echo(measure(recognizer, [(latency, None)], rules, how).report())
         return
     if resume is not None:
         stream = recognizer.restore(resume.read_bytes())
-        if hotwords is not None:
-            stream.hotwords = hotwords_from(hotwords)
+        if favoured is not None:
+            stream.hotwords = favoured
     else:
         stream = recognizer.stream(
-            hotwords=None if hotwords is None else hotwords_from(hotwords),
-            grammar=None if grammar is None else grammar_from(grammar),
-            words=() if words is None else words_from(words),
+            hotwords=favoured,
+            grammar=phrases,
+            words=new_words,
             endpoint=rules,
             second_reading=None if no_second_reading else "background",
         )
