@@ -1,4 +1,4 @@
-"""The network that english_small.py starts from: three streaming layers, trained from nothing."""
+"""The network that english_small_grown.py starts from: three streaming layers, trained from nothing."""
 
 from asr.training.augment import Augmentation
 from asr.training.corpus import Mixture

@@ -42,7 +42,7 @@ REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)
 STREAM_MINUTES = 30
 COMMANDS = (  # that train the networks
     "asr train recipes/english_small_seed.py --data data",
-    "asr train recipes/english_small.py --data data --from runs/english-small-seed/best.pt",
+    "asr train recipes/english_small_grown.py --data data --from runs/english-small-seed/best.pt",
 )
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
