@@ -222,12 +222,13 @@ def _merge(
     key = keys[0] + keys[1] + keys[2]
     order = key.argsort()
     key = key[order]
-    new = np.ones(len(key), bool)
-    np.not_equal(key[1:], key[:-1], out=new[1:])
-    first = new.nonzero()[0]
+    new = np.ones(len(key) + 1, bool)  # and one for the end
+    np.not_equal(key[1:], key[:-1], out=new[1:-1])
+    bounds = new.nonzero()[0]
+    first = bounds[:-1]
     token = combine.reduceat(token_mass[order], first)
     group = np.empty(len(order), np.intp)
-    group[order] = new.cumsum() - 1
+    group[order] = new[:-1].cumsum() - 1
     blank = np.full(len(first), -np.inf)
     blank[group[: len(stay)]] = stay_blank  # those that stayed differ from each other
     total = combine(blank, token)
@@ -237,9 +238,7 @@ def _merge(
         kept.sort()
 
     # The members of each group; the best of them says what was said.
-    sizes = np.append(first[1:], len(order))
-    sizes -= first
-    size = sizes[kept]
+    size = bounds[kept + 1] - first[kept]
     group = np.arange(len(kept)).repeat(size)
     place = (first[kept] - size.cumsum() + size).repeat(size)
     place += np.arange(len(group))
@@ -256,7 +255,9 @@ def _merge(
     kept_states[RECORD] = _records(
         history, states[RECORD][member], group, ending, share, best, word, states[START][member], frame
     )
-    return Beam(kept_states, np.stack([blank[kept], token[kept]]))
+    mass = np.empty((2, len(kept)))
+    mass[BLANK], mass[TOKEN] = blank[kept], token[kept]
+    return Beam(kept_states, mass)
 
 
 def _records(
