@@ -43,6 +43,7 @@ STREAM_MINUTES = 30
 COMMANDS = (  # that train the networks
     "asr train recipes/english_small_seed.py --data data",
     "asr train recipes/english_small_grown.py --data data --from runs/english-small-seed/best.pt",
+    "asr train recipes/english_small.py --data data --from runs/english-small-grown/best.pt",
 )
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
@@ -62,6 +63,7 @@ class Release:
     data: Path | None
     run_folders: tuple[Path, ...]  # of the trainings that led to it, in their order
     documents: tuple[Path, ...]
+    before: Path | None = None  # figures.json of the model that the training went on from
 
     @property
     def manifest(self) -> Path:
@@ -197,21 +199,32 @@ def readable(release: Release) -> None:
 
 def history(release: Release) -> None:
     """How the networks were trained, from the logs of the runs; kept as it was where no run is named."""
-    if release.run_folders:
-        logs = [(folder / "log.jsonl").read_text(encoding="utf-8").splitlines() for folder in release.run_folders]
-        epochs = [json.loads(line) for log in logs for line in log]
-        last = [json.loads(log[-1]) for log in logs]
-        release.keep(
-            training={
-                "commands": "<br>".join(f"`{command}`" for command in COMMANDS),
-                "parameters": f"{read_config(release.model)['training']['parameters']:,}",
-                "epochs": " + ".join(str(epoch["epoch"]) for epoch in last),
-                "steps": " + ".join(f"{epoch['step']:,}" for epoch in last),
-                "time": f"{sum(epoch['seconds'] for epoch in epochs) / 3600:.1f} hours",
-                "hardware": f"one of {os.cpu_count()} cores of {machine()['processor']}, no GPU",
-                "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
-            }
-        )
+    if not release.run_folders:
+        return
+    logs = [(folder / "log.jsonl").read_text(encoding="utf-8").splitlines() for folder in release.run_folders]
+    epochs = [json.loads(line) for log in logs for line in log]
+    last = [json.loads(log[-1]) for log in logs]
+    settings = [json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in release.run_folders]
+    planned = [run["settings"]["training"]["epochs"] for run in settings]  # may end within an epoch
+    counted = {
+        "epochs": " + ".join(f"{min(epoch['epoch'], most):g}" for epoch, most in zip(last, planned, strict=True)),
+        "steps": " + ".join(f"{epoch['step']:,}" for epoch in last),
+        "time": f"{sum(epoch['seconds'] for epoch in epochs) / 3600:.1f} hours",
+        "hardware": f"one of {os.cpu_count()} cores of {machine()['processor']}, no GPU",
+        "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
+    }
+    if release.before:
+        earlier = json.loads(release.before.read_text(encoding="utf-8"))["training"]
+        counted = {
+            name: value if earlier[name] == value else f"{earlier[name]} + {value}" for name, value in counted.items()
+        }
+    release.keep(
+        training={
+            "commands": "<br>".join(f"`{command}`" for command in COMMANDS),
+            "parameters": f"{read_config(release.model)['training']['parameters']:,}",
+            **counted,
+        }
+    )
 
 
 def bench(release: Release) -> None:
@@ -461,13 +474,16 @@ def main() -> None:
         metavar="DIR",
         help="a run folder of the training, for the card",
     )
+    parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="figures.json of the model that these runs went on from"
+    )
     parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="default: asr/models/english-small")
     options = parser.parse_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     model = options.model.absolute()
     documents = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md")), model / "card.md")
-    release = Release(model, options.data and options.data.absolute(), tuple(options.run), documents)
+    release = Release(model, options.data and options.data.absolute(), tuple(options.run), documents, options.before)
     for name in options.steps or STEPS:
         print(f"== {name}", flush=True)
         STEPS[name](release)
