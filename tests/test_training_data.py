@@ -96,6 +96,18 @@ def test_a_room_moves_nothing_in_time_and_keeps_the_level() -> None:
     np.testing.assert_allclose(alone, speech, atol=1e-4)
 
 
+def test_opus_keeps_the_voice_in_its_place_and_drops_what_few_bits_cannot_hold() -> None:
+    speech = read_audio(DATA / "monday.opus")
+    coded = augment.opus(speech, 6.0)
+    assert coded.shape == speech.shape and coded.dtype == np.float32
+    assert np.corrcoef(speech, coded)[0, 1] > 0.8 > 0.5 > np.corrcoef(speech[40:], coded[:-40])[0, 1]
+    better = augment.opus(speech, 24.0)
+    assert np.square(better - speech).mean() < 0.2 * np.square(coded - speech).mean()
+    always = augment.Augmentation(noise=0, room=0, gain=0, telephone=0, opus=1.0)
+    heard = augment.Acoustics(always, [], [])(speech, np.random.default_rng(1))
+    assert np.square(heard - speech).mean() > np.square(better - speech).mean()
+
+
 def test_a_telephone_passes_no_high_frequencies() -> None:
     speech = read_audio(DATA / "monday.opus")
     spectrum = np.abs(np.fft.rfft(augment.telephone(speech))) ** 2
