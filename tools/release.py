@@ -32,6 +32,7 @@ from statistics import median
 from typing import Any
 
 from bench import machine
+from experiments import read_log
 
 from asr.network import read_config
 from asr.recognizer import Recognizer
@@ -436,6 +437,12 @@ def training(figures: Figures, model: Path) -> str | None:
     return table(("training", ""), figures["training"].items()) if "training" in figures else None
 
 
+def experiments(figures: Figures, model: Path) -> str:
+    """The log of what was tried for the shipped model."""
+    log = read_log()
+    return table(tuple(log[0]), (tuple(row.values()) for row in log))
+
+
 def layout(figures: Figures, model: Path) -> str:
     """The map of the package: each file's own first line."""
     files = [path for path in sorted((ROOT / "asr").glob("*.py")) if path.stem not in ("__init__", "__main__")]
@@ -453,6 +460,7 @@ REGIONS: dict[str, Callable[[Figures, Path], str | None]] = {
     "accuracy": accuracy,
     "decoding": searched,
     "example": example,
+    "experiments": experiments,
     "greedy": greedy,
     "map": layout,
     "readable": written,
