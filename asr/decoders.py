@@ -19,9 +19,8 @@ from asr.rescoring import Speller
 
 PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
-# Limits of the search where the model's configuration does not say.
-FIRST = {"beam": 60, "beam_score": 10.0}
-OPEN = {"beam": 8, "beam_score": 8.0, "token_score": -4.0}  # without a lexicon there is little that a beam could find
+# Limits of the search without a lexicon, where the configuration does not say: there is little that a beam could find.
+OPEN = {"beam": 8, "beam_score": 8.0, "token_score": -4.0}
 PREVIEW_BEAM, PREVIEW_BEAM_SCORE = 40, 9.0  # at most, whatever the configuration says of the second reading
 
 
@@ -44,7 +43,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
             f"{directory} has neither a {LEXICON} for its phones nor a spelling head: nothing can decode it."
         )
     speller = Speller(network.heads[SPELLING]) if head != SPELLING and SPELLING in network.heads else None
-    narrow = FIRST if lexicon is not None else OPEN
+    limits = {} if lexicon is not None else OPEN
     decoding, calibration = config.get("decoding", {}), config.get("calibration", {})
     try:
         first, second = (
@@ -59,7 +58,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
                 GrammarOptions.of(decoding.get("grammar", {})),
                 speller,
             )
-            for reading, limits in (("first", narrow), ("second", {} if lexicon is not None else OPEN))
+            for reading in ("first", "second")
         )
     except (TypeError, ValueError) as error:
         raise ModelError(f"{directory} does not fit together ({error}): tune or export the model again.") from error
