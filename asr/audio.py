@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,18 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = 
 
 
 # Recording
+
+
+def through_opus(samples: Samples, kilobits: float) -> Samples:
+    """16 kHz mono [n] as it comes out of the Opus codec (RFC 6716) at so many kilobits a second, 6 to 256; [n]."""
+    import soundfile
+
+    coded = io.BytesIO()
+    compression = 1.0 - (kilobits - 6.0) / 250.0  # libsndfile's scale
+    soundfile.write(coded, samples, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=compression)
+    coded.seek(0)
+    heard: Samples = soundfile.read(coded, dtype="float32")[0]
+    return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
 
 
 class Recording:

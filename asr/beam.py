@@ -30,7 +30,7 @@ class DecoderOptions:
     beam: int = 150  # hypotheses kept after a frame
     beam_score: float = 12.0  # worse ones than the best by more than this are dropped
     token_score: float = -4.5  # tokens less likely than this in a frame are not tried
-    blank_skip: float = 0.6  # frames whose blank is likelier than this only age the hypotheses; 1: none
+    blank_skip: float = 0.95  # frames whose blank is likelier than this only age the hypotheses; 1: none
     lm_weight: float = 0.9
     word_bonus: float = 0.5  # for each word
     unknown_word_score: float = -10.0  # for words that the language model does not know, besides its score for such

@@ -1,4 +1,4 @@
-"""The model that ships: English, from some 30 hours of public speech.
+"""What the shipped model goes on with: English, from some 30 hours of public speech.
 
     asr train recipes/english_small_seed.py --data DATA
     asr train recipes/english_small_grown.py --data DATA --from runs/english-small-seed/best.pt

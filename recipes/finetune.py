@@ -21,7 +21,7 @@ recipe = RecognizerRecipe(
     train=(("manifests/finetune_train.jsonl", 1.0),),
     valid=("manifests/finetune_valid.jsonl",),
     dictionary="lists/cmudict.dict",
-    g2p="runs/g2p/best.pt",
+    g2p="english-small",
     shape=Shape(dropout=0.1),  # all else of the shape is that of the network it starts from
     mixture=Mixture(batch_seconds=100),
     augmentation=Augmentation(gain=0.5, gain_decibels=(-20.0, 10.0), frequency_width=12, time_masks_per_second=0.12),

@@ -2,7 +2,6 @@ r"""A hundred hours of read English: LibriSpeech train-clean-100.
 
     asr data prepare librispeech --root data --download --part train-clean-100 \
         --part dev-clean --part dev-other --part test-clean --part test-other
-    asr train recipes/g2p.py --data data
     asr train recipes/librispeech_100h.py --data data --set device=cuda
 
 Noises and rooms make it ready for more than books: --set noises=FOLDER --set rooms=FOLDER.
@@ -20,7 +19,7 @@ recipe = RecognizerRecipe(
     valid=("manifests/librispeech_dev-clean.jsonl", "manifests/librispeech_dev-other.jsonl"),
     test=("manifests/librispeech_test-clean.jsonl", "manifests/librispeech_test-other.jsonl"),
     dictionary="lists/cmudict.dict",
-    g2p="runs/g2p/best.pt",
+    g2p="english-small",
     subwords=512,
     shape=Shape(streaming_layers=4, streaming_width=512, second_layers=2, second_width=384, dropout=0.2),
     mixture=Mixture(batch_seconds=800),

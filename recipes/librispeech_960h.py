@@ -1,7 +1,6 @@
 """All of LibriSpeech, 960 hours, on several GPUs: the same batches, the same result on one.
 
     asr data prepare librispeech --root data --download
-    asr train recipes/g2p.py --data data
     torchrun --nproc-per-node 4 -m asr.training recipes/librispeech_960h.py --data data --set device=cuda
 
 The audio takes 110 GB as a packed cache of 16-bit samples; --set cache=FOLDER says where. Where memory is short,
@@ -24,7 +23,7 @@ recipe = RecognizerRecipe(
     valid=("manifests/librispeech_dev-clean.jsonl", "manifests/librispeech_dev-other.jsonl"),
     test=("manifests/librispeech_test-clean.jsonl", "manifests/librispeech_test-other.jsonl"),
     dictionary="lists/cmudict.dict",
-    g2p="runs/g2p/best.pt",
+    g2p="english-small",
     subwords=1024,
     shape=Shape(streaming_layers=5, streaming_width=768, second_layers=2, second_width=640, dropout=0.1),
     mixture=Mixture(batch_seconds=3200),

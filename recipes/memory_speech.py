@@ -1,7 +1,6 @@
 """What memory is worth for speech: an LSTM, a plain RNN and no recurrence, with equally many weights, on five hours.
 
     asr data prepare mini_librispeech --root data --download
-    asr train recipes/g2p.py --data data
     asr train recipes/memory_speech.py --data data
 
 Each is a small recognizer in a folder of its own (runs/memory-speech/lstm, rnn and none), tuned on three held-out
@@ -24,7 +23,7 @@ recipe = SpeechComparison(
         held_out=("libri-226", "libri-3242", "libri-6848"),
         test=("manifests/mini_librispeech_dev-clean-2.jsonl",),
         dictionary="lists/cmudict.dict",
-        g2p="runs/g2p/best.pt",
+        g2p="english-small",
         subwords=128,
         head_weights=(0.8, 0.2),
         shape=Shape(streaming_layers=2, streaming_width=256, second_layers=1, second_width=128, dropout=0.05),

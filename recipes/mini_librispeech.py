@@ -1,7 +1,6 @@
 """Five hours of read English: a recognizer in an evening on two cores.
 
     asr data prepare mini_librispeech --root data --download
-    asr train recipes/g2p.py --data data
     asr train recipes/mini_librispeech.py --data data
 
 Three of its 28 speakers are held out to tune on, dev-clean-2 is for the number at the end. With a lexicon and a
@@ -20,7 +19,7 @@ recipe = RecognizerRecipe(
     held_out=("libri-226", "libri-3242", "libri-6848"),
     test=("manifests/mini_librispeech_dev-clean-2.jsonl",),
     dictionary="lists/cmudict.dict",
-    g2p="runs/g2p/best.pt",
+    g2p="english-small",
     subwords=128,
     reading_weights=(0.45, 0.55),
     shape=Shape(streaming_layers=3, streaming_width=320, second_layers=1, second_width=256, dropout=0.05),

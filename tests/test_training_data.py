@@ -11,13 +11,14 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.audio import read_audio
+from asr.audio import read_audio, through_opus
 from asr.errors import AsrError
 from asr.g2p import PHONES
 from asr.lexicon import read_dictionary
 from asr.training import augment
 from asr.training.cache import AudioCache, build_cache
 from asr.training.corpus import Mixture, plan_epoch, speech_edges
+from asr.training.recognizer import pronunciations
 from asr.training.units import learn_subwords
 
 DATA = Path(__file__).parent / "data"
@@ -96,12 +97,21 @@ def test_a_room_moves_nothing_in_time_and_keeps_the_level() -> None:
     np.testing.assert_allclose(alone, speech, atol=1e-4)
 
 
+def test_words_that_the_dictionary_lacks_are_pronounced_by_a_model(tmp_path: Path) -> None:
+    dictionary = tmp_path / "cmudict.dict"
+    dictionary.write_text("cat K AE1 T\n")
+    said = pronunciations(["bat", "cat"], dictionary, "english-small")
+    assert said == {"bat": ("B", "AE", "T"), "cat": ("K", "AE", "T")}
+    with pytest.raises(AsrError, match="lacks 1 words"):
+        pronunciations(["bat", "cat"], dictionary, "")
+
+
 def test_opus_keeps_the_voice_in_its_place_and_drops_what_few_bits_cannot_hold() -> None:
     speech = read_audio(DATA / "monday.opus")
-    coded = augment.opus(speech, 6.0)
+    coded = through_opus(speech, 6.0)
     assert coded.shape == speech.shape and coded.dtype == np.float32
     assert np.corrcoef(speech, coded)[0, 1] > 0.8 > 0.5 > np.corrcoef(speech[40:], coded[:-40])[0, 1]
-    better = augment.opus(speech, 24.0)
+    better = through_opus(speech, 24.0)
     assert np.square(better - speech).mean() < 0.2 * np.square(coded - speech).mean()
     always = augment.Augmentation(noise=0, room=0, gain=0, telephone=0, opus=1.0)
     heard = augment.Acoustics(always, [], [])(speech, np.random.default_rng(1))

@@ -28,6 +28,7 @@ def read_log(path: Path = LOG) -> list[dict[str, str]]:
 
 def draw(log: Sequence[Mapping[str, str]], picture: Path) -> None:
     """Error rates (per cent) of each experiment from left to right; where one was not measured its line has a gap."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -51,7 +52,8 @@ def draw(log: Sequence[Mapping[str, str]], picture: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
-    figure.savefig(picture, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": picture.name}):  # the same picture from the same log
+        figure.savefig(picture, format="svg", metadata={"Date": None})
 
 
 def main() -> None:

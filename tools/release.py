@@ -1,6 +1,6 @@
 """Everything that belongs to a model, made again after a new one was exported: one command.
 
-    python tools/release.py --data data --run runs/english-small-seed --run runs/english-small    # all, in order
+    python tools/release.py --data data --run runs/english-small-seed --run runs/english-small-grown    # all, in order
     python tools/release.py --data data evaluate render             # these alone
     python tools/release.py render sums                             # the documents from the figures that were kept
 
@@ -32,7 +32,7 @@ from statistics import median
 from typing import Any
 
 from bench import machine
-from experiments import read_log
+from experiments import LOG, draw, read_log
 
 from asr.network import read_config
 from asr.recognizer import Recognizer
@@ -44,7 +44,6 @@ STREAM_MINUTES = 30
 COMMANDS = (  # that train the networks
     "asr train recipes/english_small_seed.py --data data",
     "asr train recipes/english_small_grown.py --data data --from runs/english-small-seed/best.pt",
-    "asr train recipes/english_small.py --data data --from runs/english-small-grown/best.pt",
 )
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
@@ -64,7 +63,7 @@ class Release:
     data: Path | None
     run_folders: tuple[Path, ...]  # of the trainings that led to it, in their order
     documents: tuple[Path, ...]
-    before: Path | None = None  # figures.json of the model that the training went on from
+    before: Figures | None = None  # the training of the model that these runs went on from
 
     @property
     def manifest(self) -> Path:
@@ -215,9 +214,10 @@ def history(release: Release) -> None:
         "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
     }
     if release.before:
-        earlier = json.loads(release.before.read_text(encoding="utf-8"))["training"]
+        same = release.before["hardware"] == counted["hardware"]
         counted = {
-            name: value if earlier[name] == value else f"{earlier[name]} + {value}" for name, value in counted.items()
+            name: value if same and name == "hardware" else f"{release.before[name]} + {value}"
+            for name, value in counted.items()
         }
     release.keep(
         training={
@@ -240,7 +240,8 @@ def bench(release: Release) -> None:
 
 
 def render(release: Release) -> None:
-    """The figures into the documents."""
+    """The figures into the documents, and the picture of what was tried."""
+    draw(read_log(), LOG.with_suffix(".svg"))
     figures = release.figures()
     for document in release.documents:
         if document.exists():
@@ -491,7 +492,8 @@ def main() -> None:
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     model = options.model.absolute()
     documents = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md")), model / "card.md")
-    release = Release(model, options.data and options.data.absolute(), tuple(options.run), documents, options.before)
+    before = json.loads(options.before.read_text(encoding="utf-8"))["training"] if options.before else None
+    release = Release(model, options.data and options.data.absolute(), tuple(options.run), documents, before)
     for name in options.steps or STEPS:
         print(f"== {name}", flush=True)
         STEPS[name](release)

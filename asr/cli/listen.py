@@ -127,6 +127,12 @@ def listen(
     phrases = None if grammar is None else grammar_from(grammar)
     new_words = () if words is None else words_from(words)
     if latency is not None:
+        of_microphones = {
+            "--device": device, "--channel": channel, "--record": record, "-o": output, "--save": save,
+            "--resume": resume, "--timeout": timeout, "--until-silence": until_silence, "--json": as_json or None,
+        }  # fmt: skip
+        if given := [name for name, value in of_microphones.items() if value is not None]:
+            raise click.UsageError(f"--latency plays a recording and prints a table: leave out {', '.join(given)}")
         from asr.latency import LatencyOptions, measure
 
         how = LatencyOptions(second_reading=not no_second_reading, hotwords=favoured, grammar=phrases, words=new_words)

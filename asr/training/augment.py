@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
+
+from asr.audio import through_opus
 
 Samples = npt.NDArray[np.float32]
 RATE = 16_000
@@ -62,7 +62,7 @@ class Acoustics:
         if random.random() < settings.telephone:
             speech = telephone(speech)
         if settings.opus and random.random() < settings.opus:
-            speech = opus(speech, random.uniform(*settings.opus_kilobits))
+            speech = through_opus(speech, random.uniform(*settings.opus_kilobits))
         if random.random() < settings.gain:
             speech = speech * np.float32(10 ** (random.uniform(*settings.gain_decibels) / 20))
         return np.clip(speech, -1.0, 1.0)
@@ -108,16 +108,6 @@ def telephone(speech: Samples) -> Samples:
     companded = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
     coded = np.round(companded * 127) / 127
     return (np.sign(coded) * np.expm1(np.abs(coded) * np.log(256)) / 255).astype(np.float32)
-
-
-def opus(speech: Samples, kilobits: float) -> Samples:
-    """Speech through the Opus codec (RFC 6716) at so many kilobits a second, 6 to 256."""
-    coded = io.BytesIO()
-    compression = 1.0 - (kilobits - 6.0) / 250.0  # libsndfile's scale
-    soundfile.write(coded, speech, RATE, format="OGG", subtype="OPUS", compression_level=compression)
-    coded.seek(0)
-    heard: Samples = soundfile.read(coded, dtype="float32")[0]
-    return np.pad(heard, (0, max(0, len(speech) - len(heard))))[: len(speech)]
 
 
 def level(samples: Samples) -> float:

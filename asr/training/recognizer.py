@@ -14,9 +14,11 @@ import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
+from asr.decoders import G2P
 from asr.errors import AsrError
-from asr.g2p import PHONES
+from asr.g2p import PHONES, GraphemeToPhone
 from asr.lexicon import read_dictionary
+from asr.recognizer import find_model
 from asr.training import corpus as corpora
 from asr.training import parallel
 from asr.training.augment import Acoustics, Augmentation, Samples
@@ -44,7 +46,7 @@ class RecognizerRecipe:
     held_out: tuple[str, ...] = ()  # speakers of `train` that are validated on instead
     test: tuple[str, ...] = ()  # for the number at the end; training never opens them
     dictionary: str = ""  # pronunciations in CMUdict's format; without it there is no phone head
-    g2p: str = ""  # checkpoint of a grapheme-to-phone network for the words that the dictionary lacks
+    g2p: str = ""  # for the words that the dictionary lacks: checkpoint of recipes/g2p.py, or a model that holds one
     subwords: int = 256
     start: str = ""  # checkpoint or model directory to start from (`asr train --from`)
     keep_subwords: bool = True  # those of `start`, if they can spell all texts; else as many as `subwords` are learnt
@@ -113,17 +115,25 @@ def pronunciations(words: Sequence[str], dictionary: Path, g2p: str) -> dict[str
     entries = read_dictionary(dictionary, PHONES)
     unknown = [word for word in words if word not in entries]
     said = {word: entries[word][0] for word in words if word in entries}
+    if unknown and not g2p:
+        raise AsrError(
+            f"{dictionary}: lacks {len(unknown)} words, e.g. {unknown[0]!r}; the shipped model knows how they sound: "
+            "--set g2p=english-small"
+        )
     if unknown:
-        if not g2p:
-            raise AsrError(
-                f"{dictionary}: lacks {len(unknown)} words, e.g. {unknown[0]!r}; "
-                "train recipes/g2p.py and name its checkpoint: --set g2p=runs/g2p/best.pt"
-            )
-        saved = read_checkpoint(Path(g2p))
-        network = G2p(G2pShape(**saved["description"]["shape"]))
-        network.load_state_dict(saved["network"])
-        said.update(zip(unknown, pronounce(network, unknown), strict=True))
+        said.update(zip(unknown, _guessed(unknown, g2p), strict=True))
     return said
+
+
+def _guessed(words: Sequence[str], g2p: str) -> list[Pronunciation]:
+    """Pronunciations by the network of a checkpoint, or by that of a model."""
+    if Path(g2p).suffix != ".pt":
+        network = GraphemeToPhone.load(find_model(g2p) / G2P)
+        return [(network.pronounce(word) or [()])[0] for word in words]
+    saved = read_checkpoint(Path(g2p))
+    trained = G2p(G2pShape(**saved["description"]["shape"]))
+    trained.load_state_dict(saved["network"])
+    return pronounce(trained, words)
 
 
 class RecognizerTask:
