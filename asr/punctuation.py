@@ -63,7 +63,7 @@ _TITLES = {"mister": "Mr.", "missus": "Mrs.", "doctor": "Dr."}  # before a name
 _SAID = frozenset("said asked cried exclaimed replied answered inquired demanded whispered shouted".split())
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=4096)
 def word_features(word: str, buckets: int) -> tuple[int, ...]:
     """The `WORD_FEATURES` ids of a lower-case word: the whole word by two hashes, its beginning, its endings."""
     parts = ("a" + word, "b" + word, "<" + word[:3], word[-2:] + ">", word[-3:] + ">", word[-4:] + ">")
