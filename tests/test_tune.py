@@ -96,6 +96,6 @@ def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
     config = json.loads((model / "model.json").read_text(encoding="utf-8"))
     assert set(config["decoding"]) == set(config["calibration"]) == {"first", "second"}
     first, second = load_decoders(Network.load(model))
-    assert (first.options.beam, second.options.beam) == (60, DecoderOptions().beam)
+    assert first.options.beam == second.options.beam == DecoderOptions().beam
     assert first.calibration == Calibration.of(config["calibration"]["first"]) != Calibration()
     assert Rejection.of(config["decoding"]).second == config["decoding"]["second"]["most_doubt"] < 1
