@@ -214,9 +214,6 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = 
     return np.concatenate(parts)
 
 
-# Recording
-
-
 def through_opus(samples: Samples, kilobits: float) -> Samples:
     """16 kHz mono [n] as it comes out of the Opus codec (RFC 6716) at so many kilobits a second, 6 to 256; [n]."""
     import soundfile
@@ -227,6 +224,9 @@ def through_opus(samples: Samples, kilobits: float) -> Samples:
     coded.seek(0)
     heard: Samples = soundfile.read(coded, dtype="float32")[0]
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
+
+
+# Recording
 
 
 class Recording:

@@ -5,7 +5,7 @@
     asr train recipes/english_small.py --data DATA --from runs/english-small-grown/best.pt
 
 A small network learns fast; a fourth streaming layer is put on top of it when it begins to learn slowly. Then batches
-become small: an epoch has three times as many steps, and what was left to learn is learned in them.
+become small, an epoch has more steps, and augmentation grows harder. This last page was not run to its end yet.
 """
 
 from asr.training.augment import Augmentation

@@ -116,6 +116,12 @@ def listen(
 
     if record is not None and record.exists():
         raise AsrError(f"{record} exists already: choose another name.")
+    if latency is not None:
+        given = {
+            "--device": device, "--channel": channel, "--record": record, "-o": output, "--save": save,
+            "--resume": resume, "--timeout": timeout, "--until-silence": until_silence, "--json": as_json or None,
+        }  # fmt: skip
+        refuse_beside_latency([name for name, value in given.items() if value is not None])
     single = {"nothing_said": nothing_said, "silence_after_words": silence_after_words, "longest": longest}
     changes = {name: value for name, value in single.items() if value is not None}
     if resume is not None and (changes or endpoint != "normal" or grammar is not None or words or no_second_reading):
@@ -127,12 +133,6 @@ def listen(
     phrases = None if grammar is None else grammar_from(grammar)
     new_words = () if words is None else words_from(words)
     if latency is not None:
-        of_microphones = {
-            "--device": device, "--channel": channel, "--record": record, "-o": output, "--save": save,
-            "--resume": resume, "--timeout": timeout, "--until-silence": until_silence, "--json": as_json or None,
-        }  # fmt: skip
-        if given := [name for name, value in of_microphones.items() if value is not None]:
-            raise click.UsageError(f"--latency plays a recording and prints a table: leave out {', '.join(given)}")
         from asr.latency import LatencyOptions, measure
 
         how = LatencyOptions(second_reading=not no_second_reading, hotwords=favoured, grammar=phrases, words=new_words)
@@ -175,6 +175,11 @@ def listen(
                 transcripts.write()
             if recording:
                 recording.close()
+
+
+def refuse_beside_latency(given: Sequence[str]) -> None:
+    if given:
+        raise click.UsageError(f"--latency plays a recording and prints a table: leave out {', '.join(given)}")
 
 
 def choose_view(as_json: bool, timestamps: bool) -> View:
