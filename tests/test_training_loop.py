@@ -116,6 +116,19 @@ def test_a_run_that_was_killed_and_resumed_gives_the_same_losses(tmp_path: Path,
         assert torch.equal(value, again.averaged[name]), name
 
 
+def test_batches_that_other_processes_prepare_are_the_same(tmp_path: Path) -> None:
+    for folder, workers in (("thread", 0), ("processes", 2)):
+        recipe = replace(HARD, training=replace(HARD.training, workers=workers))
+        trainer(recipe, tmp_path / folder).run()
+    assert log(tmp_path / "thread") == log(tmp_path / "processes")
+
+
+def test_only_some_epochs_are_validated_and_the_last_one_is(tmp_path: Path) -> None:
+    trainer(replace(HARD, training=replace(HARD.training, epochs_between_validations=2)), tmp_path / "run").run()
+    assert ["second spelling" in line for line in log(tmp_path / "run")] == [False, True, True]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 0
+
+
 @pytest.mark.parametrize("change", ["seed", "mixture", "corpus"])
 def test_a_run_goes_on_with_its_own_batches_alone(tmp_path: Path, change: str) -> None:
     trainer(HARD, tmp_path / "run").save()

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from asr.audio import read_audio
 from asr.datasets.manifest import read_manifest
 from asr.errors import AsrError
+from asr.heap import share_one_heap
 from asr.recognizer import Recognizer
 
 RATE = 16000
@@ -175,6 +176,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="keep the figures here")
     arguments = parser.parse_args()
+    share_one_heap()  # as `asr listen` does
     pool = speech_of(arguments.manifest, arguments.seed)
     found = soak(Recognizer(arguments.model), pool, arguments.hours, arguments.seed, progress=True)
     print(found.report())

@@ -21,6 +21,7 @@ from asr.cli.options import (
     words_option,
 )
 from asr.errors import AsrError
+from asr.heap import share_one_heap
 
 if TYPE_CHECKING:
     from asr.dictation.keyboards import Keyboard, KeyboardOptions
@@ -114,6 +115,7 @@ def dictate(
         endpoint=endpoint,
         second_reading=None if no_second_reading else "background",
     )
+    share_one_heap()
     stop = stop_at_signals()
     pick = None if channel is None else channel - 1
     with quiet_native_errors(), Server(socket_path()) as server:

@@ -28,6 +28,7 @@ from asr.cli.options import (
 )
 from asr.endpoint import Endpoint, endpoint_options
 from asr.errors import AsrError
+from asr.heap import share_one_heap
 from asr.recognizer import Recognizer, make_transcript
 from asr.results import Segment
 from asr.writers import WRITERS, write_file
@@ -128,6 +129,7 @@ def listen(
         kept = "the endpoint rules, the grammar, the words and the readings"
         raise AsrError(f"A resumed stream keeps {kept} that it was saved with: name none.")
     rules = endpoint_options(endpoint, **changes)
+    share_one_heap()
     recognizer = Recognizer(model, plain=plain, numbers=numbers, every_sound=every_sound)
     favoured = None if hotwords is None else hotwords_from(hotwords)
     phrases = None if grammar is None else grammar_from(grammar)

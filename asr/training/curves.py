@@ -22,14 +22,13 @@ def draw_curves(log: Path, picture: Path) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     lines = _read(log)
-    epochs = [line["epoch"] for line in lines]
     figure = Figure(figsize=(12, 4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = {"loss": losses(lines), "validation": figures(lines), RATE: [RATE]}
     for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for name in names:
-            values = [line.get(name, float("nan")) for line in lines]
-            axes.plot(epochs, values, marker=".", label=name.removeprefix(LOSS))
+            points = [(line["epoch"], line[name]) for line in lines if name in line]  # not every epoch is validated
+            axes.plot(*zip(*points, strict=True), marker=".", label=name.removeprefix(LOSS))
         axes.set(title=title, xlabel="epoch")
         if title == "loss":
             axes.set_yscale("log")  # the first epoch's is many times the last's

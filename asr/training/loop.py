@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from asr.errors import AsrError
@@ -43,6 +44,8 @@ class Options:
     half_precision: bool = True  # bfloat16 for matrix products, where the device computes in it
     checkpoint_minutes: float = 10.0
     prefetch: int = 1  # batches prepared ahead, beside the computation
+    workers: int = 0  # processes that prepare batches, `prefetch` each; 0: a thread of this process does
+    epochs_between_validations: int = 1  # the last epoch is always validated
     device: str = "cpu"
 
 
@@ -249,13 +252,16 @@ class Trainer(Generic[Item, Batch]):
                 self.averaged[name].lerp_(value.detach(), 1.0 - keep)
 
     def _loaded(self, batches: Sequence[Sequence[Item]], epoch: int) -> Iterator[list[Batch]]:
-        """This process's part of each batch, in `accumulate` pieces, prepared `prefetch` batches ahead in a thread."""
+        """This process's part of each batch, in `accumulate` pieces, prepared `prefetch` batches ahead."""
 
         def load(items: Sequence[Item]) -> list[Batch]:
             places = range(len(items))[self.rank :: self.world]
             pieces = [places[piece :: self.options.accumulate] for piece in range(self.options.accumulate)]
             return [self.task.load([items[p] for p in piece], piece, epoch) for piece in pieces if piece]
 
+        if self.options.workers:
+            yield from in_processes(load, batches, self.options.workers, max(1, self.options.prefetch))
+            return
         if self.options.prefetch == 0:
             yield from map(load, batches)
             return
@@ -273,10 +279,13 @@ class Trainer(Generic[Item, Batch]):
         live = {name: value.detach().clone() for name, value in self.task.network.state_dict().items()}
         self.task.network.load_state_dict(self.averaged)
         self.task.network.eval()
-        with torch.inference_mode(), autocast(self.options):
-            figures = self.task.validate()
-        first = next(iter(figures.values()))
-        if self.rank == 0 and first <= self.position.best:  # of two that are as good, the one that learned longer
+        number, every = self.position.epoch + 1, self.options.epochs_between_validations
+        figures: dict[str, float] = {}
+        if number % every == 0 or number >= self.options.epochs:
+            with torch.inference_mode(), autocast(self.options):
+                figures = self.task.validate()
+        first = next(iter(figures.values()), math.inf)
+        if self.rank == 0 and figures and first <= self.position.best:  # of two as good, the one that learned longer
             self.position.best = first
             _write(self.folder / "best.pt", {"network": self.averaged, "description": self.task.description()})
         self.task.network.load_state_dict(live)
@@ -340,6 +349,39 @@ class Trainer(Generic[Item, Batch]):
             self.task.carry(saved["carried"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise AsrError(f"{path}: made by another recipe; resume with the one that it was started with") from error
+
+
+class _Prepared(Dataset[Batch], Generic[Item, Batch]):
+    """Batches that come into being when they are asked for."""
+
+    def __init__(self, load: Callable[[Sequence[Item]], Batch], batches: Sequence[Sequence[Item]]) -> None:
+        self._load = load
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> Batch:
+        return self._load(self._batches[number])
+
+
+def in_processes(
+    load: Callable[[Sequence[Item]], Batch], batches: Sequence[Sequence[Item]], workers: int, ahead: int
+) -> Iterator[Batch]:
+    """`map(load, batches)`, in order, computed by `workers` processes that are each `ahead` batches ahead."""
+    loader: DataLoader[Batch] = DataLoader(
+        _Prepared(load, batches),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=ahead,
+        collate_fn=_as_it_is,
+        multiprocessing_context="fork",  # what has been read into memory is there, without a copy
+    )
+    return iter(loader)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -177,6 +177,8 @@ class RecognizerTask:
         if recipe.start:
             started = start_from(self.network, self.description(), Path(recipe.start), recipe.added_layers)
         self._memory = self.network.streaming.initial_state(MEMORY_SLOTS)
+        # Batches are prepared on the processor, maybe in other processes, wherever the network is.
+        self._mean, self._deviation = self.network.streaming.mean.clone(), self.network.streaming.deviation.clone()
         if parallel.rank() == 0:
             for line in [*dropped.report(run / "left_out.tsv"), *started]:
                 print(line, file=sys.stderr)
@@ -205,6 +207,9 @@ class RecognizerTask:
 
     def _features(self, samples: Samples, speed: float = 1.0) -> Tensor:
         return log_mel(torch.from_numpy(samples), self.recipe.front_end, speed)
+
+    def _normalized(self, features: Tensor) -> Tensor:
+        return (features - self._mean) / self._deviation
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +257,7 @@ class RecognizerTask:
         speed = self.acoustics.speed(random)
         if speed > fastest:  # too fast for its text: CTC would give it no loss
             speed = min(speed, 1.0)
-        features = self.network.streaming.normalize(self._features(samples, speed))
+        features = self._normalized(self._features(samples, speed))
         if example.pieces:
             self.acoustics.mask(features.numpy(), epoch, random)
         return features
@@ -269,9 +274,7 @@ class RecognizerTask:
         """Rows as one tensor, silence behind the shorter ones, and their lengths in network frames."""
         stack = self.recipe.shape.stack
         lengths = torch.tensor([-(-len(row) // stack) for row in rows])
-        silence = self.network.streaming.normalize(
-            torch.full((self.recipe.front_end.bands,), self.recipe.front_end.floor).log()
-        )
+        silence = self._normalized(torch.full((self.recipe.front_end.bands,), self.recipe.front_end.floor).log())
         padded = silence.repeat(len(rows), int(lengths.max()) * stack, 1)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = row
@@ -333,7 +336,7 @@ class RecognizerTask:
         for start in range(0, len(order), 24):
             numbers = order[start : start + 24]
             audio = [as_floats(self._valid_audio[self._valid[n].utterance.audio]) for n in numbers]
-            rows = [self.network.streaming.normalize(self._features(samples).to(device)).cpu() for samples in audio]
+            rows = [self.network.streaming.normalize(self._features(samples)) for samples in audio]
             features, lengths = self._padded(rows)
             state = self.network.streaming.initial_state(len(numbers), device)
             first, second, _ = self.network(features.to(device), lengths.to(device), state)

@@ -25,16 +25,22 @@ def learn_subwords(texts: Iterable[str], size: int) -> Subwords:
     if len(tokens) > size:
         raise AsrError(f"{size} subwords are fewer than the alphabet's {len(tokens)} letters; ask for more")
     words = {word: [WORD_START + word[0], *word[1:]] for word in counts}
+    pairs: Counter[str] = Counter()
+    for word, pieces in words.items():
+        _count_pairs(pairs, pieces, counts[word])
     while len(tokens) < size:
-        pairs: Counter[str] = Counter()
-        for word, pieces in words.items():
-            for first, second in itertools.pairwise(pieces):
-                pairs[first + second] += counts[word]
-        if not pairs:
+        token = max(pairs, key=lambda pair: (pairs[pair], pair), default="")
+        if not pairs[token]:
             break
-        token = max(pairs, key=lambda pair: (pairs[pair], pair))
         tokens.append(token)
         for word, pieces in words.items():
-            if token in word or token[1:] in word:
-                words[word] = merge(pieces, token)
+            if (token in word or token[1:] in word) and len(merged := merge(pieces, token)) < len(pieces):
+                _count_pairs(pairs, pieces, -counts[word])
+                _count_pairs(pairs, merged, counts[word])
+                words[word] = merged
     return Subwords(tokens)
+
+
+def _count_pairs(pairs: Counter[str], pieces: list[str], count: int) -> None:
+    for first, second in itertools.pairwise(pieces):
+        pairs[first + second] += count
