@@ -104,8 +104,10 @@ class Trial:
 
     def forecast(self, batches: int, options: Options) -> str:
         """How long the training will take, if every batch takes as long; validation is not counted."""
-        alone = options.prefetch == 0 or len(os.sched_getaffinity(0)) == 1
-        step = self.loading + self.computing if alone else max(self.loading, self.computing)
+        cores = len(os.sched_getaffinity(0))
+        loading = self.loading / max(1, min(options.workers, cores - 1))
+        alone = cores == 1 or options.prefetch == options.workers == 0
+        step = loading + self.computing if alone else max(loading, self.computing)
         epoch = batches * step
         return (
             f"largest batch: {self.examples} examples, {step:.2g} s a step; "
