@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -178,6 +179,7 @@ def test_a_recipe_from_its_corpus_to_a_transcript(
     assert "million parameters" in said and "an epoch takes about" in said
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["shape"]["second_layers"] == 1 and config["packages"]["torch"].startswith("2.")
+    assert "no GPU" in config["hardware"] and str(os.cpu_count()) in config["hardware"]
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
     export, *evaluations = said.partition("what to do with it:\n")[2].splitlines()

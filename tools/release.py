@@ -31,7 +31,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import machine
 from experiments import LOG, draw, read_log
 
 from asr.network import read_config
@@ -210,7 +209,7 @@ def history(release: Release) -> None:
         "epochs": " + ".join(f"{min(epoch['epoch'], most):g}" for epoch, most in zip(last, planned, strict=True)),
         "steps": " + ".join(f"{epoch['step']:,}" for epoch in last),
         "time": f"{sum(epoch['seconds'] for epoch in epochs) / 3600:.1f} hours",
-        "hardware": f"one of {os.cpu_count()} cores of {machine()['processor']}, no GPU",
+        "hardware": " + ".join(dict.fromkeys(run["hardware"] for run in settings)),
         "seconds of speech a second": f"{median(epoch['per second'] for epoch in epochs):.0f}",
     }
     if release.before:

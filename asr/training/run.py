@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -159,9 +160,20 @@ def _write_config(recipe: Recipe, folder: Path, path: Path, data: Path) -> None:
     config = {
         "recipe": str(path), "data": str(data), "settings": dataclasses.asdict(recipe),  # type: ignore[call-overload]
         "threads": torch.get_num_threads(), "processes": parallel.world(), "machine": platform.platform(),
+        "hardware": _hardware(recipe.training),
         "python": platform.python_version(), "packages": dict(sorted(packages.items(), key=lambda p: p[0].lower())),
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _hardware(options: Options) -> str:
+    """What computes, for the people who read of this run."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else []
+    processor = names[0].strip() if names else platform.processor() or platform.machine()
+    if options.device.startswith("cuda"):
+        return f"one {torch.cuda.get_device_name()} and {len(os.sched_getaffinity(0))} cores of {processor}"
+    return f"{torch.get_num_threads()} of {os.cpu_count()} cores of {processor}, no GPU"
 
 
 def _say_once(text: str) -> None:
