@@ -1,6 +1,6 @@
 """Everything that belongs to a model, made again after a new one was exported: one command.
 
-    python tools/release.py --data data --run runs/english-small-seed --run runs/english-small-grown    # all, in order
+    python tools/release.py --data data --run runs/english-small    # all, in order
     python tools/release.py --data data evaluate render             # these alone
     python tools/release.py render sums                             # the documents from the figures that were kept
 
@@ -40,10 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "asr" / "models" / "english-small"
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 STREAM_MINUTES = 30
-COMMANDS = (  # that train the networks
-    "asr train recipes/english_small_seed.py --data data",
-    "asr train recipes/english_small_grown.py --data data --from runs/english-small-seed/best.pt",
-)
+COMMANDS = ("asr train recipes/english_small.py --data data --set device=cuda",)  # that train the networks
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
     "librispeech test-other": "LibriSpeech, test-other part",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from asr.audio import read_audio
 from asr.errors import AsrError, AudioError
 
 RATE = 16_000
-_FILES_AT_ONCE = 256
+_FILES_AT_ONCE = 1024
 Samples = npt.NDArray[np.int16]
 
 
@@ -71,10 +71,10 @@ def build_cache(
     failed: dict[Path, str] = {}
     temporary = path.with_suffix(f".{os.getpid()}.part")
     offset = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, temporary.open("wb") as packed:
+    with ProcessPoolExecutor(os.cpu_count()) as pool, temporary.open("wb") as packed:
         for start in range(0, len(unique), _FILES_AT_ONCE):
             group = unique[start : start + _FILES_AT_ONCE]
-            for file, result in zip(group, pool.map(_decode, group), strict=True):
+            for file, result in zip(group, pool.map(_decode, group, chunksize=4), strict=True):
                 if isinstance(result, str):
                     failed[file] = result
                 else:
