@@ -17,7 +17,7 @@ PACKAGE = ROOT / "asr"
 # From the ground up: a part imports its own row and the rows above it here, never one below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("results", "figures", "text", "arriving", "sources", "audio", "page", "flatfile"),
+    ("results", "figures", "text", "arriving", "sources", "audio", "page", "flatfile", "heap"),
     (
         "network",
         "lexicon",

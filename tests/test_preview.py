@@ -91,4 +91,4 @@ def test_it_is_nearer_to_the_final_reading_than_the_first_one_is(shipped: Recogn
         final = phones(network.second(reading.hidden)["phones"][:frames])
         ahead.append(score_words(final, phones(kept.rows)))
         first.append(score_words(final, phones(reading.log_probs["phones"][:frames])))
-    assert Score.sum(ahead).rate < 0.5 * Score.sum(first).rate
+    assert Score.sum(ahead).rate < 0.6 * Score.sum(first).rate
