@@ -2,8 +2,7 @@
 
     asr train recipes/english_small.py --data DATA --set device=cuda
 
-What is in the four manifests says recipes/README.md. Without a GPU, --set workers=0 --set batch_seconds=60 learns in
-fewer hours of sound.
+What is in the four manifests says recipes/README.md. It was never run without a GPU in this shape.
 """
 
 from asr.training.augment import Augmentation
