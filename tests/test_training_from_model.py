@@ -133,11 +133,14 @@ def test_layers_on_top_change_little_of_what_is_said(tiny_model: Path) -> None:
     start_from(plain, description, tiny_model)
     wider = description | {"shape": asdict(grown.shape)}
     assert "2 more" in start_from(grown, wider, tiny_model, 2)[1]
-    features, lengths = torch.randn(1, 200, shape.bands), torch.tensor([200 // shape.stack])
+    features = torch.randn(1, 200, shape.bands, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([200 // shape.stack])
     before, after = (
         model.eval()(features, lengths, model.streaming.initial_state(1))[0]["phones"] for model in (plain, grown)
     )
-    assert 0 < (before.exp() - after.exp()).abs().mean() < 0.002
+    changed = (before.exp() - after.exp()).abs().mean()
+    varies = (before.exp() - before.exp().mean(dim=1, keepdim=True)).abs().mean()
+    assert 0 < changed < varies / 4
     with pytest.raises(AsrError, match="streaming_layers"):
         start_from(grown, wider, tiny_model, 1)
 
