@@ -30,6 +30,7 @@ _ROMAN = re.compile(r"\b(?:[IVXLC]{2,}|[VX]|(?<=[a-z] )I(?='s\b|[.,;:]| of\b|\W*
 _FIGURES = re.compile(r"[0-9$£€¢°½¼¾⅓⅔⅛⅜⅝⅞]")
 _SYMBOLS = {"&": " and ", "%": " percent ", "@": " at ", "+": " plus ", "=": " equals "}
 _UNKNOWN = re.compile(r"[$£€¢°]")
+_UNREADABLE = re.compile(r"[^\W_a-z]")  # letters and figures but for a-z
 _UNSPOKEN = re.compile(r"[^a-z0-9' ]+")
 _STRAY_APOSTROPHE = re.compile(r"(?<![a-z])'+(?!(?:em|tis|twas|til|cause|bout|round|n)\b)|'+(?![a-z])(?<!s')")
 _QUOTED = re.compile(r"(?<![a-z])'([^']*[^s'])'(?![a-z])")
@@ -60,7 +61,7 @@ def normalize(text: str) -> str:
     for symbol, word in _SYMBOLS.items():
         if symbol in spoken:
             spoken = spoken.replace(symbol, word)
-    if any(c.isalnum() and not ("a" <= c <= "z") for c in spoken):
+    if _UNREADABLE.search(spoken):
         raise TextError(f"cannot tell how this is spoken: {text.strip()!r}")
     spoken = _UNSPOKEN.sub(" ", spoken)
     if "'" in spoken:

@@ -1,8 +1,8 @@
 """Decoding weights and confidence, fitted on speech whose text is known and judged on other speakers.
 
-The speakers of a manifest are dealt into two halves. Weights are searched coordinate by coordinate for the fewest word
-errors on the first half; confidences are calibrated there, and the doubt that speech may leave is found. Every figure
-is given for both halves.
+The speakers of a manifest are dealt into two halves. Weights are searched for the fewest word errors on the first half,
+on average over its corpora (or a large one would decide for all); confidences are calibrated there, and the doubt that
+speech may leave is found. Every figure is given for both halves.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Spoken:
     seconds: float
     log_probs: Mapping[Reading, NDArray[np.float32]]
     spelling: Mapping[Reading, NDArray[np.float16]] = field(default_factory=dict)  # where another head has a say
+    corpus: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def hear(
             if head != SPELLING and SPELLING in heard:
                 spelling[reading] = heard[SPELLING].astype(np.float16)
         speaker = utterance.speaker or str(utterance.audio)
-        material.append(Spoken(text, speaker, len(samples) / 16000, log_probs, spelling))
+        material.append(Spoken(text, speaker, len(samples) / 16000, log_probs, spelling, utterance.corpus))
         if number % 50 == 49:
             progress(f"heard {number + 1} utterances")
     return material
@@ -161,13 +162,23 @@ def word_errors(found: Sequence[Sequence[tuple[str, Evidence]]], material: Seque
     return Score.sum(score_words(one.text, text) for one, text in zip(material, texts, strict=True))
 
 
+def mean_rate(found: Sequence[Sequence[tuple[str, Evidence]]], material: Sequence[Spoken]) -> float:
+    """The word error rate on average over the corpora."""
+    rates = []
+    for corpus in sorted({one.corpus for one in material}):
+        places = [place for place, one in enumerate(material) if one.corpus == corpus]
+        rates.append(word_errors([found[place] for place in places], [material[place] for place in places]).rate)
+    return float(np.mean(rates))
+
+
 def search(
     errors: Callable[[dict[str, float]], float],
     start: Mapping[str, float],
     steps: Mapping[str, float],
     rounds: int = 3,
 ) -> tuple[dict[str, float], list[tuple[dict[str, float], float]]]:
-    """Coordinate descent: each number up or down a step as long as errors fall; then half the steps.
+    """Pattern search (Hooke and Jeeves, 1961): each number up or down a step as long as errors fall, then all of them
+    on in the direction that they took together, as long as that helps; then half the steps.
 
     Gives the best point and all that was tried.
     """
@@ -185,13 +196,17 @@ def search(
     for halving in range(rounds):
         improved = True
         while improved:
-            improved = False
+            improved, before = False, best
             for name, step in steps.items():
                 for direction in (1, -1):
                     point = {**best, name: round(best[name] + direction * step / 2**halving, 6)}
                     while rate(point) < rate(best):
                         best, improved = point, True
                         point = {**best, name: round(best[name] + direction * step / 2**halving, 6)}
+            ahead = {name: round(2 * best[name] - before[name], 6) for name in best}
+            while improved and rate(ahead) < rate(best):
+                before, best = best, ahead
+                ahead = {name: round(2 * best[name] - before[name], 6) for name in best}
     return best, tried
 
 
@@ -236,7 +251,7 @@ def tune_reading(
 
     def errors(point: dict[str, float]) -> float:
         tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]
-        rate = word_errors(decode(tried, searched, reading), searched).rate
+        rate = mean_rate(decode(tried, searched, reading), searched)
         progress(
             f"{reading} reading: {rate:.2%} with " + ", ".join(f"{name} {value:g}" for name, value in point.items())
         )
