@@ -297,6 +297,8 @@ class Decoder:
 
     def _readings(self, state: DecoderState, n: int, spelling: Floats | None) -> list[tuple[list[SaidWord], float]]:
         """The best readings with their scores."""
+        if state.settings.grammar and not self._may_end(state):
+            return [([], float(state.offset))]
         said, score, weights, total = self._final(state)
         speller = None if spelling is None or state.settings.grammar or not len(spelling) else self.speller
         weight = self.options.spelling_weight if speller is not None else 0.0
@@ -305,17 +307,26 @@ class Decoder:
             return [(state.history.with_posteriors(said, weights), score)]
         texts, readings = [self._text(said, state)], [(said, score)]
         for other, probability in state.history.alternatives(weights, count):
+            if probability <= 0:
+                break
             text, score = self._text(other, state), total + float(np.log(probability))
             if text == texts[0]:
                 readings[0] = said, score
             else:
                 texts.append(text)
                 readings.append((other, score))
+        scores = np.array([score for _, score in readings])
         if speller is not None and spelling is not None and weight:
-            scores = [score for _, score in readings] + weight * _spelled(speller, spelling, texts)
-            readings = [(readings[place][0], float(scores[place])) for place in np.argsort(-scores, kind="stable")]
+            scores += weight * _spelled(speller, spelling, texts)
+        readings = [(readings[place][0], float(scores[place])) for place in np.argsort(-scores, kind="stable")]
         first, score = readings[0]
         return [(state.history.with_posteriors(first, weights), score), *readings[1:n]]
+
+    def _may_end(self, state: DecoderState) -> bool:
+        """Whether a hypothesis stands where its phrase is complete."""
+        positions, models = state.beam.states[POSITION], state.beam.states[MODEL]
+        ended = models[positions < len(self.tokens)]
+        return bool((state.search.model.end_score(ended) > -np.inf).any())
 
     def _text(self, said: list[SaidWord], state: DecoderState) -> str:
         return " ".join(text for text, _ in self._groups(said, state))

@@ -101,49 +101,69 @@ class Matcher:
             finished[state] = bonus
         vocabulary = sorted({word for state in children for word in state})
         self._words = np.array([*vocabulary, np.iinfo(np.int64).max], np.int64)
-        states = len(children)
-        self._next = np.zeros((states, len(self._words)), np.int32)  # last column: any other word
-        self.owed = np.array(promised)
-        self._follow(children, finished)
+        self._follow(children, np.array(finished), np.array(promised))
         self._size = len(lexicon.tree.token)
         self._roots = len(lexicon.tokens)
         self._keys, self._values = self._advances(lexicon)
 
-    def _follow(self, children: list[dict[int, int]], finished: list[float]) -> None:
-        """Fill the transitions breadth first: where a phrase breaks, its longest end that begins another goes on."""
+    def _follow(
+        self, children: list[dict[int, int]], earned: NDArray[np.float64], promised: NDArray[np.float64]
+    ) -> None:
+        """Fill the transitions breadth first: where a phrase breaks, its longest end that begins another goes on.
+
+        A state in which nothing can go on is that other one, so that a thousand single words need one state.
+        """
         column = {int(word): number for number, word in enumerate(self._words[:-1])}
-        earned = np.array(finished)
-        fallback = [0] * len(children)
+        fallback, same = [0] * len(children), list(range(len(children)))
+        number: dict[int, int] = {}  # of the states that are kept
+        following: dict[int, NDArray[np.int64]] = {}  # [words], the last one: any other word
         queue = [0]
         for state in queue:
             if state:
-                other = fallback[state]
-                self._next[state] = self._next[other]
-                earned[state] += earned[other]
-                self.owed[state] = max(self.owed[state], self.owed[other])
+                earned[state] += earned[fallback[state]]
+                promised[state] = max(promised[state], promised[fallback[state]])
+                if not children[state]:
+                    same[state] = same[fallback[state]]
+                    continue
+            number[state] = len(number)
+            before = following[same[fallback[state]]] if state else np.zeros(len(self._words), np.int64)
+            following[state] = before.copy()
             for word, child in children[state].items():
-                fallback[child] = int(self._next[state, column[word]])
+                fallback[child] = int(before[column[word]])
+                following[state][column[word]] = child
                 queue.append(child)
-            for word, child in children[state].items():
-                self._next[state, column[word]] = child
+        reached = np.stack(list(following.values()))
+        kept = np.array(list(following))
+        self.owed = promised[kept]
         # [states, words]: what a word adds when it ends
-        self._gain = earned[self._next] + self.owed[self._next] - self.owed[:, None]
+        self._gain = earned[reached] + promised[reached] - self.owed[:, None]
+        self._next = np.array([number[one] for one in same], np.int32)[reached]
 
     def _advances(self, lexicon: Lexicon) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Sorted keys (state, position) and the advance there: the best gain below, by the share of sounds heard."""
+        """Sorted keys (state, position) and the advance there: the best gain below, by the share of sounds heard.
+
+        A state has keys only for words with which its phrase goes on; for the others the first state has them.
+        """
         tree = lexicon.tree
         best: dict[int, float] = {}
+        special = (self._next != self._next[0]) | ~np.isclose(self._gain + self.owed[:, None], self._gain[0])
+        special[0] = True
         for column, word in enumerate(self._words[:-1].tolist()):
+            states = special[:, column].nonzero()[0].tolist()
             for pronunciation in lexicon.pronunciations(lexicon.word(word)):
                 position = 0
                 for depth, token in enumerate(pronunciation, start=1):
                     position = _child(tree.root_child, tree, position, token, depth == 1)
-                    for state in range(len(self.owed)):
+                    for state in states:
                         gain = float(self._gain[state, column])
                         if gain > -self.owed[state]:
                             key = state * self._size + position
                             share = gain * depth / len(pronunciation) if gain > 0 else gain
                             best[key] = max(best.get(key, -np.inf), share)
+        for key in best:
+            state, position = divmod(key, self._size)
+            if state and position in best:
+                best[key] = max(best[key], best[position] - float(self.owed[state]))
         keys = sorted(best)
         return np.array([*keys, np.iinfo(np.int64).max]), np.array([*(best[key] for key in keys), 0.0])
 
@@ -156,11 +176,16 @@ class Matcher:
         return self._next[states, column], self._gain[states, column]
 
     def ahead(self, states: NDArray[np.int32], positions: NDArray[np.int32]) -> NDArray[np.float64]:
-        """The advance at tree positions: 0 at a root, minus what is owed where no expected word lies below."""
-        keys = states.astype(np.int64) * self._size + positions
+        """The advance at tree positions: 0 at a root, minus what is owed where the state's phrase cannot go on."""
+        plain = self._look_up(positions.astype(np.int64))
+        off = np.where(positions < self._roots, 0.0, np.nan_to_num(plain) - self.owed[states])
+        special = self._look_up(states.astype(np.int64) * self._size + positions)
+        return np.where(np.isnan(special), off, special)
+
+    def _look_up(self, keys: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The values of keys; not a number where there is none."""
         row = np.searchsorted(self._keys, keys)
-        off = np.where(positions < self._roots, 0.0, -self.owed[states])
-        return np.where(self._keys[row] == keys, self._values[row], off)
+        return np.where(self._keys[row] == keys, self._values[row], np.nan)
 
 
 def _child(root_child: NDArray[np.int32], tree: Any, position: int, token: int, at_root: bool) -> int:

@@ -112,3 +112,8 @@ def test_a_file_of_hotwords(tmp_path: Path) -> None:
     assert read_hotwords_file(path) == {"hochreiter=hoke writer": 8.0, "new york": DEFAULT_BONUS}
     with pytest.raises(AsrError, match="nowhere"):
         read_hotwords_file(tmp_path / "nowhere")
+
+
+def test_states_are_for_begun_phrases_alone() -> None:
+    assert len(matcher({"york": 5.0, "newt": 5.0, "car": 5.0}).owed) == 1
+    assert len(matcher({"york": 5.0, "new york": 5.0, "new york car": 5.0}).owed) == 3

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import asr
 from asr.audio import Audio, read_audio
 from asr.decoders import SPELLING
+from asr.grammar import UNKNOWN
 from asr.posteriors import utterance_log_probs
 from asr.recognizer import Recognizer
 from asr.text import normalize
@@ -154,3 +155,19 @@ def test_no_words_out_of_silence(shipped: Recognizer) -> None:
     noise = np.random.default_rng(0).normal(0, 1e-3, 60 * 16000).astype(np.float32)
     assert len(shipped.transcribe(noise, rate=16000).words) <= 1
     assert shipped.transcribe(np.zeros(60 * 16000, np.float32), rate=16000).text == ""
+
+
+@pytest.mark.parametrize(
+    "grammar", ["to find a phone and call the police department of new york", f"{UNKNOWN} wagon wheel", "on monday"]
+)
+def test_a_grammar_says_whole_phrases_or_nothing(shipped: Recognizer, clips: Path, grammar: str) -> None:
+    text = shipped.transcribe(clips / "monday.opus", grammar=grammar).text
+    assert text == "" or text.replace(UNKNOWN, "").endswith(grammar.replace(UNKNOWN, ""))
+
+
+def test_alternatives_of_a_grammar_come_best_first(shipped: Recognizer, clips: Path) -> None:
+    grammar = f"on|monday|the|tide|was|reversed|worst|time|{UNKNOWN}"
+    (segment,) = shipped.transcribe(clips / "monday.opus", grammar=grammar, nbest=6).segments
+    scores = [one.score for one in segment.alternatives]
+    assert len(scores) > 3
+    assert scores == sorted(scores, reverse=True)

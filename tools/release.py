@@ -24,7 +24,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ PARTS = {
     "librispeech": "LibriSpeech, both",
     "common_voice": "Common Voice",
 }
+OF_NETWORKS = ("fingerprint", "training", "readable")  # what stays true with other words and weights
 
 Figures = dict[str, Any]
 
@@ -72,13 +73,25 @@ class Release:
         run([Path(sys.executable).parent / "asr", *arguments])
 
     def figures(self) -> Figures:
-        """What was measured of this very model; nothing where that was another one."""
+        """What was measured of this very model; nothing where its networks were others, and nothing that hangs on the
+        words where lexicon, language model or decoding weights were."""
         if not (self.model / "model.json").exists():
             return {}
         path = self.model / "figures.json"
         found: Figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        fingerprint = read_config(self.model)["fingerprint"]
-        return found if found.get("fingerprint") == fingerprint else {"fingerprint": fingerprint}
+        config = read_config(self.model)
+        now = {"fingerprint": config["fingerprint"], "words": self._words_fingerprint(config)}
+        if found.get("fingerprint") != now["fingerprint"]:
+            return dict(now)
+        if found.get("words") != now["words"]:
+            found = {name: found[name] for name in OF_NETWORKS if name in found}
+        return found | now
+
+    def _words_fingerprint(self, config: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256(json.dumps(config.get("decoding"), sort_keys=True).encode())
+        for path in (self.model / "words.lm", self.model / "words.lexicon"):
+            digest.update(path.read_bytes() if path.exists() else b"")
+        return digest.hexdigest()[:16]
 
     def keep(self, **sections: object) -> None:
         figures = self.figures() | sections
