@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from asr.aligner import AlignedWord, Aligner, AlignOptions
+from asr.aligner import AlignedSound, AlignedWord, Aligner, AlignOptions
 from asr.audio import Audio
 from asr.decoder import timed
 from asr.decoders import PHONES, SPELLING, decoder_options, load_pronunciations
@@ -38,6 +39,7 @@ class AlignedFile:
     unread: tuple[tuple[float, float], ...]  # stretches of sound that are not in the text
     duration: float
     model: str
+    unspoken: tuple[tuple[int, str], ...] = ()  # lines of the text, from 1, whose spoken form is not known
     damage: str | None = None  # what is wrong with a recording of which only the beginning could be read
 
     def transcript(self, sounds: bool = False) -> Transcript:
@@ -63,10 +65,10 @@ def align_file(
     """Align a file of plain text with a recording; memory grows by some 15 MB for each hour.
 
     Of a recording that breaks off, what comes before is aligned, and `damage` says where that is. Raises `AudioError`,
-    `ModelError`, and `AsrError` for a text that cannot be read or spoken.
+    `ModelError`, and `AsrError` for a text that cannot be read, or of which no line can be spoken.
     """
     network = Network.load(model)
-    words = read_text(text)
+    words, unspoken = read_text(text)
     head = PHONES if PHONES in network.heads else SPELLING
     lexicon, g2p = load_pronunciations(network)
     aligner = Aligner(network.heads[head], lexicon, g2p, options)
@@ -85,9 +87,7 @@ def align_file(
     ):
         start, end = said.start_frame, said.end_frame
         placed.append((word.index, _word(word, words[word.index].written, start * seconds, end * seconds)))
-        edges = [start, *(sound.start for sound in word.sounds[1:]), end]
-        for number, sound in enumerate(word.sounds):
-            begin, stop = min(max(edges[number], start), end), min(max(edges[number + 1], start), end)
+        for sound, (begin, stop) in zip(word.sounds, pairwise(sound_edges(word.sounds, start, end)), strict=True):
             likely = round(float(2.718281828**sound.log_prob), 4)
             sounds.append((word.index, Word(sound.token, round(begin * seconds, 3), round(stop * seconds, 3), likely)))
     spoken = [word.spoken for word in words]
@@ -99,6 +99,7 @@ def align_file(
         tuple((begin * seconds, min(end * seconds, duration)) for begin, end in found.unread),
         duration,
         network.name,
+        unspoken,
         damage[0] if damage else None,
     )
 
@@ -113,25 +114,46 @@ def _readable(audio: Audio, channel: int | None, damage: list[str]) -> Iterator[
         damage.append(str(error))
 
 
+def sound_edges(sounds: Sequence[AlignedSound], start: float, end: float) -> list[float]:
+    """Where the sounds of a word that is said from `start` to `end` begin, and the last one's end; in frames.
+
+    All sounds begin as long before their tokens as the word does. Where that leaves the last one less than a frame, the
+    sounds share the word in proportion.
+    """
+    first = sounds[0].start
+    places = [sound.start - first for sound in sounds]
+    if start + places[-1] + 1 <= end:
+        return [*(start + place for place in places), end]
+    scale = (end - start) / (sounds[-1].end - first)
+    return [*(start + place * scale for place in places), end]
+
+
 def _word(word: AlignedWord, written: str, start: float, end: float) -> Word:
     return Word(word.text, round(start, 3), round(end, 3), round(word.confidence, 4), written)
 
 
-def read_text(path: Path) -> list[TextWord]:
-    """The words of a file of plain text; a word as it is written may be several as spoken."""
+def read_text(path: Path) -> tuple[list[TextWord], tuple[tuple[int, str], ...]]:
+    """The words of a file of plain text, and its lines, from 1, whose spoken form is not known.
+
+    A word as it is written may be several as spoken. Raises `AsrError` where there are no words.
+    """
     if not path.exists():
         raise AsrError(f"There is no text file {path}: write what is said in the recording into one.")
-    words = []
+    words: list[TextWord] = []
+    unspoken: list[tuple[int, str]] = []
+    reason = f"{path} holds no words."
     for number, line in enumerate(read_lines(path)):
         try:
             spoken = normalize(line).split()
             parts = [(part, normalize(part).split()) for part in line.split()]
         except TextError as error:
-            raise AsrError(f"{path}, line {number + 1}: {error}") from error
+            unspoken.append((number + 1, line.strip()))
+            reason = f"{path}, line {number + 1}: {error}"
+            continue
         if [word for _, some in parts for word in some] == spoken:
             words += [TextWord(word, "" if i else part, number) for part, some in parts for i, word in enumerate(some)]
         else:  # figures that are read over several parts: as spoken
             words += [TextWord(word, word, number) for word in spoken]
     if not words:
-        raise AsrError(f"{path} holds no words.")
-    return words
+        raise AsrError(reason)
+    return words, tuple(unspoken)

@@ -4,15 +4,16 @@ First the text is read along with the sound by the beam search (maxima instead o
 and the "language model" is the place in the text, which may jump ahead at a price; any other speech is one more word.
 So a missing page or an unread aside costs what it costs, and nothing after it shifts. A search knows the next few
 hundred words only, since in all words of a book there are some for any sound; after a minute another goes on from
-where the first was some time ago. Then the sounds of the words that were found are placed by the Viterbi algorithm,
-stretch by stretch, pauses between them as the stretches' ends.
+where the first was some time ago. A word or two fit somewhere into any sound: those far from the text's other words
+are moved or given up. Then the sounds of the words that were found are placed by the Viterbi algorithm, stretch by
+stretch, pauses between them as the stretches' ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ class AlignOptions:
     jump: float = -12.0  # for leaving out a piece of the text
     jump_word: float = -0.02  # besides, for each word of it
     other_sound: float = -2.2  # for each sound that is not in the text
+    lone_words: int = 2  # so many words or fewer, cut off from the others
+    lone_frames: int = 25  # by so much sound that is not in the text or more, go back to the others
+    lone_loss: float = 5.0  # if they fit there nearly as well, worse by this at most;
+    lone_gain: float = 10.0  # amid such sound they are given up unless they fit better than it by this
     least_frames: int = 12  # sound without text shorter than this is not reported
     pause_frames: int = 8  # a stretch may end in a pause of this length
     window_frames: int = 1500  # so much sound is searched at once,
@@ -175,16 +180,12 @@ class Aligner:
             pieces.append(np.asarray(piece, np.float32))
             search.step(pieces[-1])
         heard, places = search.finish()
-        stretches = _stretches(places, heard, sum(map(len, pieces)), self.options)
-        found = [word for stretch in stretches for word in stretch.words]
         frames = np.concatenate(pieces)
+        found, other = _Gathering(frames, words, spoken, self.options).gather(places, _other_sound(heard, len(frames)))
+        others = _stretches_of(other)
+        stretches = _stretches(found, others, len(frames), self.options)
         aligned = [one for stretch in stretches for one in self._place_sounds(frames, stretch, words, spoken)]
         least = self.options.least_frames
-        others: list[tuple[int, int]] = []
-        for word in heard:
-            if word.text == UNKNOWN:
-                before = others.pop() if others and others[-1][1] == word.start_frame else None
-                others.append((before[0] if before else int(word.start_frame), int(word.end_frame)))
         return Alignment(
             tuple(aligned),
             _gaps([word.index for word in found], len(words)),
@@ -327,9 +328,104 @@ def _places(heard: Sequence[DecodedWord], place: _Place, words: Sequence[str]) -
     return found
 
 
-def _stretches(found: list[_Found], heard: Sequence[DecodedWord], frames: int, options: AlignOptions) -> list[_Stretch]:
+@dataclass(frozen=True)
+class _Gathering:
+    """Gives lone words that the search has put into sound that is not in the text back to the others."""
+
+    frames: Floats
+    words: Sequence[str]
+    spoken: Mapping[str, Sequence[Pronunciation]]
+    options: AlignOptions
+
+    def gather(self, found: Sequence[_Found], other: NDArray[np.bool_]) -> tuple[list[_Found], NDArray[np.bool_]]:
+        """The words, and the frames that are not in the text, when lone words are where they belong or given up."""
+        runs = _runs(found, self.options.lone_frames)
+        other = other.copy()
+        gathered: list[list[_Found]] = []  # from the last run to the first
+        while runs:
+            run = runs.pop()
+            before = runs[-1][-1] if runs else None
+            after = gathered[-1][0] if gathered else None
+            if len(run) <= self.options.lone_words and (before or after):
+                run = self._gather_run(run, before, after, other)
+            if run:
+                gathered.append(run)
+        return list(chain.from_iterable(reversed(gathered))), other
+
+    def _gather_run(
+        self, run: list[_Found], before: _Found | None, after: _Found | None, other: NDArray[np.bool_]
+    ) -> list[_Found]:
+        """A run of words, where it is, moved, or empty; `other` changes with it."""
+        first, last, least = run[0].start, run[-1].end, self.options.lone_frames
+        left, right = before.end if before else 0, after.start if after else len(other)
+        foreign = other[left:first].sum() >= least, other[last:right].sum() >= least
+        width = least + last - first
+        spans = [(left, end) for end in range(left + 1, min(first, left + width) + 1) if before and foreign[0]]
+        spans += [(begin, right) for begin in range(max(last, right - width), right) if after and foreign[1]]
+        gains = {span: self._gain(run, *span) for span in spans}
+        begin, end = max(gains, key=lambda span: gains[span], default=(first, last))
+        here = self._gain(run, first, last)
+        if gains and gains[begin, end] > here - self.options.lone_loss:
+            self._hand_over(other, first, last, left, right)
+            other[max(begin - 1, 0) : end + 1] = False  # a frame more, since like sounds need a blank between them
+            return self._moved(run, begin, end)
+        if all(foreign) and here < self.options.lone_gain:
+            self._hand_over(other, first, last, left, right)
+            return []
+        return run
+
+    def _hand_over(self, other: NDArray[np.bool_], first: int, last: int, left: int, right: int) -> None:
+        """Frames [first, last) become part of the other sound near them, if it is within [left, right)."""
+        left, right = max(left, first - self.options.pause_frames), min(right, last + self.options.pause_frames)
+        other[first:last] = True
+        near = left + np.flatnonzero(other[left:right])
+        other[near[0] : near[-1]] = True
+
+    def _ways(self, run: Sequence[_Found]) -> list[tuple[Pronunciation, ...]]:
+        return list(product(*(self.spoken[self.words[word.index]] for word in run)))
+
+    def _gain(self, run: Sequence[_Found], begin: int, end: int) -> float:
+        """How much better words fit frames [begin, end) than sound that is not in the text."""
+        frames = self.frames[begin:end]
+        likeliest = frames.argmax(axis=1)
+        sounds = np.count_nonzero((likeliest != BLANK) & (np.diff(likeliest, prepend=BLANK) != 0))
+        other = float(frames.max(axis=1).sum()) + self.options.other_sound * sounds
+        return max(_fit(frames, tuple(chain(*ways))) for ways in self._ways(run)) - other
+
+    def _moved(self, run: Sequence[_Found], begin: int, end: int) -> list[_Found]:
+        """Words that fill frames [begin, end), each up to the next."""
+        frames = self.frames[begin:end]
+        ways = max(self._ways(run), key=lambda ways: _fit(frames, tuple(chain(*ways))))
+        spans = ctc_align(frames, tuple(chain(*ways)))
+        starts = [begin, *(begin + spans[sum(map(len, ways[:number]))][0] for number in range(1, len(run))), end]
+        return [replace(word, start=start, end=stop) for word, (start, stop) in zip(run, pairwise(starts), strict=True)]
+
+
+def _other_sound(heard: Sequence[DecodedWord], frames: int) -> NDArray[np.bool_]:
+    """Of each frame, whether it is sound that is not in the text."""
+    other = np.zeros(frames, bool)
+    for word in heard:
+        if word.text == UNKNOWN:
+            other[int(word.start_frame) : int(word.end_frame)] = True
+    return other
+
+
+def _stretches_of(other: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The stretches [begin, end) of true frames."""
+    edges = np.flatnonzero(np.diff(other, prepend=False, append=False))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _runs(found: Sequence[_Found], least: int) -> list[list[_Found]]:
+    """Words that follow each other with fewer than `least` frames between them."""
+    cuts = [number for number, (one, after) in enumerate(pairwise(found), 1) if after.start - one.end >= least]
+    return [list(found[begin:end]) for begin, end in pairwise([0, *cuts, len(found)]) if begin < end]
+
+
+def _stretches(
+    found: Sequence[_Found], others: Sequence[tuple[int, int]], frames: int, options: AlignOptions
+) -> list[_Stretch]:
     """Words in stretches that end in pauses or in sound that is not in the text."""
-    others = [(int(word.start_frame), int(word.end_frame)) for word in heard if word.text == UNKNOWN]
     stretches: list[_Stretch] = []
     begin, group = 0, list[_Found]()
     for number, word in enumerate(found):
@@ -347,7 +443,7 @@ def _stretches(found: list[_Found], heard: Sequence[DecodedWord], frames: int, o
     return _after_others(stretches, others)
 
 
-def _after_others(stretches: list[_Stretch], others: list[tuple[int, int]]) -> list[_Stretch]:
+def _after_others(stretches: list[_Stretch], others: Sequence[tuple[int, int]]) -> list[_Stretch]:
     """The first stretch begins after sound that comes before the text."""
     if not stretches:
         return []

@@ -119,6 +119,42 @@ def test_sound_that_is_not_in_the_text_is_reported_and_shifts_nothing() -> None:
     assert alignment.unheard == ()
 
 
+FOREIGN = ["F-L-OW-T-IH-NG", "K-EY-B-AH-L-Z", "JH-IH-NG-G-AH-L", "W-UH-V-ER-Y-UW"]  # longer than a second
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lone", [["at"], ["at", "dawn"]])
+def test_a_lone_word_amid_other_sound_goes_to_the_words_beside_it(lone: list[str], seed: int) -> None:
+    """The words are said twice, in an aside and after it, or before it."""
+    aside = [*FOREIGN, "-".join(DICTIONARY[word][0].replace(" ", "-") for word in lone), *FOREIGN]
+    before, after = TEXT[: TEXT.index("at")], TEXT[TEXT.index("at") + len(lone) :]
+    for said in (
+        [*before, *aside, *lone, *after],
+        [*before, *lone, *aside, *after],
+    ):
+        log_probs, starts = say(said, seed)
+        alignment = Aligner(TOKENS, LEXICON).align([log_probs], [*before, *lone, *after])
+        expected = [start for word, start in zip(said, starts, strict=True) if word in DICTIONARY]
+        assert [word.start for word in alignment.words] == pytest.approx(expected, abs=1)
+        assert alignment.unheard == ()
+        begin, end = alignment.unread[0][0], alignment.unread[-1][1]
+        assert starts[said.index(FOREIGN[0])] <= begin < end <= starts[-len(after)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_lone_word_that_is_not_said_beside_its_neighbours_is_given_up_unless_it_fits_well(seed: int) -> None:
+    before, after = TEXT[: TEXT.index("at")], TEXT[TEXT.index("at") + 1 :]
+    log_probs, _ = say([*before, *FOREIGN, "AE-T", *FOREIGN, *after], seed)
+    alignment = Aligner(TOKENS, LEXICON).align([log_probs], TEXT)
+    assert alignment.unheard == ((4, 5),)
+    assert len(alignment.unread) == 1
+    before, after = TEXT[: TEXT.index("captain")], TEXT[TEXT.index("slept") :]
+    log_probs, starts = say([*before, *FOREIGN, "captain", *FOREIGN, *after], seed)
+    alignment = Aligner(TOKENS, LEXICON).align([log_probs], TEXT)
+    captain = [word for word in alignment.words if word.text == "captain"]
+    assert [word.start for word in captain] == [starts[len(before) + len(FOREIGN)]]
+
+
 def test_nothing_fits() -> None:
     log_probs, _ = say(["F-L-OW-T-IH-NG", "K-EY-B-AH-L-Z", "JH-IH-NG-G-AH-L"])
     alignment = Aligner(TOKENS, LEXICON).align([log_probs], TEXT)

@@ -130,7 +130,11 @@ def times(release: Release) -> None:
     if (release.model / "words.lm").exists():
         program = ROOT / "tools" / "word_times.py"
         data = release.manifest.parent.parent
-        run([sys.executable, program, "measure", "--store", "--data", data, "--model", release.model])
+        with tempfile.TemporaryDirectory() as scratch:
+            result = Path(scratch) / "times.json"
+            where = ("--data", data, "--model", release.model, "--json", result)
+            run([sys.executable, program, "measure", "--store", *where])
+            release.keep(times=json.loads(result.read_text(encoding="utf-8")))
 
 
 def golden(release: Release) -> None:
@@ -442,6 +446,24 @@ def searched(figures: Figures, model: Path) -> str | None:
     return table(("`python tools/decoding.py --data data`; shares of one", "measured"), rows)
 
 
+def timed(figures: Figures, model: Path) -> str | None:
+    """How well word times agree with another program's."""
+    if "times" not in figures:
+        return None
+    rows = [
+        (
+            name,
+            f"{found['words']:,}",
+            f"{found['start']:+} ms, {100 * found['starts close']:.1f} %",
+            f"{found['end']:+} ms, {100 * found['ends close']:.1f} %",
+            f"{100 * found['close']:.1f} %",
+        )
+        for name, found in figures["times"].items()
+    ]
+    head = ("`python tools/word_times.py measure --data data`", "words", "starts", "ends", "both within 80 ms")
+    return table(head, rows)
+
+
 def training(figures: Figures, model: Path) -> str | None:
     """How the networks were trained."""
     return table(("training", ""), figures["training"].items()) if "training" in figures else None
@@ -476,6 +498,7 @@ REGIONS: dict[str, Callable[[Figures, Path], str | None]] = {
     "readable": written,
     "speed": speed,
     "streams": streams,
+    "times": timed,
     "training": training,
 }
 

@@ -152,33 +152,50 @@ def estimate(heard: Sequence[Timed], reading: str, frame: float) -> tuple[float,
     return start, min(END_SHIFTS.tolist(), key=lambda shift: error(start, shift, 1))
 
 
-def report(name: str, offset: NDArray[np.float64]) -> str:
-    close = (np.abs(offset) <= CLOSE_SECONDS).mean(axis=1)
-    middle = 1000 * np.median(offset, axis=1)
+def figures(offset: NDArray[np.float64]) -> dict[str, float]:
+    """Median offsets in ms and shares within 80 ms."""
+    close, middle = (np.abs(offset) <= CLOSE_SECONDS).mean(axis=1), 1000 * np.median(offset, axis=1)
+    return {
+        "words": offset.shape[1],
+        "start": round(float(middle[0])),
+        "starts close": float(close[0]),
+        "end": round(float(middle[1])),
+        "ends close": float(close[1]),
+        "close": float(close.mean()),
+    }
+
+
+def report(name: str, found: dict[str, float]) -> str:
     return (
-        f"{name:<44}{offset.shape[1]:>6}{middle[0]:>+9.0f}{close[0]:>8.1%}{middle[1]:>+9.0f}{close[1]:>8.1%}"
-        f"{(np.abs(offset) <= CLOSE_SECONDS).mean():>8.1%}"
+        f"{name:<44}{found['words']:>6}{found['start']:>+9}{found['starts close']:>8.1%}"
+        f"{found['end']:>+9}{found['ends close']:>8.1%}{found['close']:>8.1%}"
     )
 
 
-def measure(data: Path, model: Path, grid_folder: Path | None, store: bool) -> None:
+def measure(data: Path, model: Path, grid_folder: Path | None, store: bool) -> dict[str, dict[str, float]]:
+    """Prints the comparison; gives the figures of speakers that nothing was estimated on, by reading."""
     network = Network.load(model)
     frame = network.frame_seconds
     heard = listen(network, stored(data, REFERENCE))
     clips = listen(network, grid(grid_folder)) if grid_folder else []
     tuned_on, others = halves(heard)
     config = read_config(model)
+    kept = {}
     print(f"{'ms; share within 80 ms':<44}{'words':>6}{'start':>9}{'':>8}{'end':>9}{'':>8}{'both':>8}")
     for reading in (*READINGS, TEXT):
         shifts = estimate(tuned_on, "second" if reading == TEXT else reading, frame)
         print(f"{reading}: start {shifts[0]:+.2f}, end {shifts[1]:+.2f} frames")
         sides = {"speakers estimated on": tuned_on, "other speakers": others} | ({"GRID s1": clips} if clips else {})
         for name, side in sides.items():
-            print(report(f"  {name}", offsets(side, reading, *shifts, frame)))
+            found = figures(offsets(side, reading, *shifts, frame))
+            print(report(f"  {name}", found))
+            if side is not tuned_on:
+                kept[f"{reading}, {name}"] = found
         if reading != TEXT:
             config["decoding"][reading] |= {"start_shift": shifts[0], "end_shift": shifts[1]}
     if store:
         write_config(model, config)
+    return kept
 
 
 def main() -> None:
@@ -189,6 +206,7 @@ def main() -> None:
     make.add_argument("--number", type=int, default=80, help="utterances")
     check.add_argument("--grid", type=Path, metavar="FOLDER")
     check.add_argument("--store", action="store_true", help="write the delays into model.json")
+    check.add_argument("--json", type=Path, help="keep the figures here")
     for command in (make, check):
         command.add_argument("--data", type=Path, required=True, help="folder that holds manifests/valid.jsonl")
         command.add_argument("--model", help="model directory  [default: the shipped one]")
@@ -198,7 +216,9 @@ def main() -> None:
         lines = reference(arguments.data, model, arguments.number)
         arguments.file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     else:
-        measure(arguments.data, model, arguments.grid, arguments.store)
+        kept = measure(arguments.data, model, arguments.grid, arguments.store)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

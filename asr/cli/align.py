@@ -11,13 +11,21 @@ from asr.errors import AsrError
 from asr.writers import WRITERS, write_file
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_SHOWN = 60  # characters of a line that is left out
+
+
+def _output(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """Checked before the work, not after."""
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"the folder {value.parent} does not exist; make it first")
+    return value
 
 
 @click.command()
 @click.argument("audio", type=SoundPath())
 @click.argument("text", type=_FILE)
 @click.option("-t", "--type", "kind", type=click.Choice(list(WRITERS)), default="ctm", show_default=True)
-@click.option("-o", "--output", type=_FILE, help="File to write.  [default: standard output]")
+@click.option("-o", "--output", type=_FILE, callback=_output, help="File to write.  [default: standard output]")
 @click.option("--sounds", is_flag=True, help="Place the sounds (phones) of the words instead of the words.")
 @click.option("--channel", type=click.IntRange(1), metavar="N", help="Only this channel, from 1 (default: all, mixed).")
 @model_option
@@ -28,7 +36,8 @@ def align(
 
     AUDIO may be - for standard input.
 
-    Text that is not said and sound that is not in the text are left out and reported. Recordings may last for hours.
+    Text that is not said, lines that cannot be spoken, as with letters of other alphabets, and sound that is not in the
+    text are left out and reported. Recordings may last for hours.
     """
     from asr.align import align_file
     from asr.cli.transcribe import open_recording
@@ -47,6 +56,9 @@ def align(
         click.echo(written, nl=False)
     else:
         write_file(output, written)
+    for number, line in aligned.unspoken:
+        shown = line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+        click.echo(f"cannot be spoken: line {number}: {shown}", err=True)
     for begin, end, words in aligned.unheard:
         click.echo(f"not said: words {begin + 1} to {end}: {words}", err=True)
     for start, stop in aligned.unread:
