@@ -252,9 +252,27 @@ class Recording:
         self.frames = 0
 
     def write(self, samples: NDArray[np.int16]) -> None:
-        """The next samples [n]."""
-        self._file.write(samples)
-        self.frames += len(samples)
+        """The next samples [n]. After an error there is nothing to do but `close`."""
+        import soundfile
+
+        try:
+            self._file.write(samples)
+            self.frames += len(samples)
+            self._keep_length()
+        except (soundfile.SoundFileError, OSError, AssertionError) as error:  # the last: a part was written
+            raise self._error() from error
+
+    def close(self) -> None:
+        """Writes the last block. Raises `AudioError`."""
+        import soundfile
+
+        try:
+            self._header.close()
+            self._file.close()
+        except (soundfile.SoundFileError, OSError) as error:
+            raise self._error() from error
+
+    def _keep_length(self) -> None:
         written = (self.frames - 1) // self.block_frames * self.block_frames
         if written > 0:
             self._header.seek(self.length_at)
@@ -262,6 +280,6 @@ class Recording:
             self._header.seek(self.length_at)
             self._header.write((first << 32 | written).to_bytes(5, "big"))
 
-    def close(self) -> None:
-        self._header.close()
-        self._file.close()
+    def _error(self) -> AudioError:
+        seconds = self.frames / self._file.samplerate
+        return AudioError(f"{self.path} cannot be written any more: it ends after {seconds:.0f} s; is the disk full?")

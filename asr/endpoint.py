@@ -33,10 +33,20 @@ class Endpoint:
     speech: float = 0.5  # a frame whose blank probability is below this holds speech
 
     def __post_init__(self) -> None:
-        if not 0 < self.silence_after_words <= 60 or not 0 < self.lead_in < self.nothing_said <= 60:
-            raise AsrError("Endpoint times must lie between 0 and 60 s, and lead_in below nothing_said.")
-        if not 1 <= self.longest <= 60 or not 0 < self.search <= self.longest / 2:
-            raise AsrError("The longest segment must lie between 1 and 60 s, and search between 0 and half of it.")
+        if not 0 < self.silence_after_words <= 60:
+            raise AsrError(
+                f"A pause (--silence-after-words) must lie between 0 and 60 s, not {self.silence_after_words:g}."
+            )
+        if not 0 < self.nothing_said <= 60:
+            raise AsrError(
+                f"The time without a word (--nothing-said) must lie between 0 and 60 s, not {self.nothing_said:g}."
+            )
+        if not 0 < self.lead_in < self.nothing_said:
+            raise AsrError(f"lead_in ({self.lead_in:g} s) must lie between 0 and nothing_said.")
+        if not 1 <= self.longest <= 60:
+            raise AsrError(f"The longest segment (--longest) must lie between 1 and 60 s, not {self.longest:g}.")
+        if not 0 < self.search <= self.longest / 2:
+            raise AsrError(f"search ({self.search:g} s) must lie between 0 and half of the longest segment.")
         if not 0 < self.speech < 1:
             raise AsrError("The blank probability below which a frame holds speech must lie between 0 and 1.")
 
@@ -55,12 +65,17 @@ PRESETS = {
 
 
 def endpoint_options(choice: str | Endpoint, **changes: float) -> Endpoint:
-    """A preset by its name, or options as they are; `changes` replace single values. Raises `AsrError`."""
+    """A preset by its name, or options as they are; `changes` replace single values. Raises `AsrError`.
+
+    What nobody named fits itself to what was: `search` to half of `longest`, `lead_in` to half of `nothing_said`.
+    """
     if isinstance(choice, str):
         if choice not in PRESETS:
             raise AsrError(f"There is no endpoint preset {choice!r}: take one of {', '.join(PRESETS)}.")
         choice = PRESETS[choice]
-    return dataclasses.replace(choice, **changes)
+    search = min(choice.search, changes.get("longest", choice.longest) / 2)
+    lead_in = min(choice.lead_in, changes.get("nothing_said", choice.nothing_said) / 2)
+    return dataclasses.replace(choice, **{"search": search, "lead_in": lead_in} | changes)
 
 
 SILENT_DB = -100.0  # the level of digital silence

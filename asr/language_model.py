@@ -110,14 +110,17 @@ class LanguageModel:
         book: NDArray[np.float32] = self._arrays["prob_book"][0]
         return book[self._arrays["unigrams"][words]]
 
-    def end_score(self, states: Array) -> NDArray[np.float32]:
+    def end_score(self, states: Array | int) -> NDArray[np.float32]:
         """Natural-log probabilities that the sentence ends after each state."""
-        return self.score(states, np.full(len(states), END))[0]
+        return self.score(states, np.full(np.size(states), END))[0]
 
-    def score(self, states: Array, words: Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Natural-log probabilities of `words` [n], each after its state in `states` [n], and the states after them."""
-        states = np.asarray(states, np.int64)
-        words = np.asarray(words, np.int64)
+    def score(self, states: Array | int, words: Array | int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Natural-log probabilities of `words` [n], each after its state in `states` [n], and the states after them.
+
+        One word and its state may be plain numbers: n is 1.
+        """
+        states = np.atleast_1d(np.asarray(states, np.int64))
+        words = np.atleast_1d(np.asarray(words, np.int64))
         log_prob = self.unigram(words)
         backoffs = self._arrays["backoffs"]
         following = np.where(backoffs[words] > 0, words + 1, 0) if self.order > 1 else np.zeros_like(words)

@@ -14,6 +14,7 @@ import resource
 import tempfile
 import threading
 import time
+import wave
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from asr.results import Word
 from asr.stream import Stream
 
 RATE = 16000
+PLAYED_RATE = 48000  # the virtual microphone's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,31 @@ def measure(
     """Plays each recording in real time through one microphone into one stream, then works out what came when.
 
     With its text, the words of that text are timed (those that were recognized); without, the recognized ones.
-    Raises LoopbackError where no virtual microphone can be made.
+    Raises LoopbackError where no virtual microphone can be made, AudioError for what is no recording.
     """
-    options = options or LatencyOptions()
+    with tempfile.TemporaryDirectory(prefix="asr-latency-") as folder:
+        playable = [to_wav(path, Path(folder) / f"{i}.wav") for i, (path, _) in enumerate(recordings)]
+        return _measure(recognizer, recordings, playable, endpoint, options or LatencyOptions())
+
+
+def to_wav(recording: Path, wav: Path) -> Path:
+    """Any recording as one that every player plays: mono, 16 bits, `PLAYED_RATE`. Raises AudioError."""
+    samples = np.rint(read_audio(recording, PLAYED_RATE) * 32767).clip(-32768, 32767)
+    with wave.open(str(wav), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(PLAYED_RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return wav
+
+
+def _measure(
+    recognizer: Recognizer,
+    recordings: Sequence[tuple[Path, str | None]],
+    playable: Sequence[Path],
+    endpoint: str | Endpoint,
+    options: LatencyOptions,
+) -> Latency:
     latency = Latency()
     stream = recognizer.stream(
         hotwords=options.hotwords,
@@ -108,7 +132,7 @@ def measure(
         refresh()
         with _Witness(stream) as microphone:
             used, began = _processor_seconds(), time.monotonic()
-            heard = list(_play_all(stream, microphone, loopback, [path for path, _ in recordings], options, latency))
+            heard = list(_play_all(stream, microphone, loopback, playable, options, latency))
             latency.processor_share = (_processor_seconds() - used) / (time.monotonic() - began)
     for (path, text), one in zip(recordings, heard, strict=True):
         latency.texts.append(" ".join(word.text for word in one.words))

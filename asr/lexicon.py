@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError, ModelError, TextError
 from asr.flatfile import map_arrays, write_arrays
-from asr.text import normalize
+from asr.text import is_normalized, normalize
 
 Pronunciation = tuple[int, ...]
 _MAGIC = b"ASRLEX01"
@@ -395,22 +395,30 @@ def read_pronunciations(path: Path, tokens: Sequence[str]) -> dict[str, list[Pro
     found: dict[str, list[Pronunciation]] = {}
     for word, ways in read_dictionary(path).items():
         known = [tuple(numbers[sound] for sound in way) for way in ways if numbers.keys() >= set(way)]
-        if known and _spoken(word):
+        if known and is_normalized(word):
             found[word] = known
     if not found:
         raise AsrError(f"{path} holds no pronunciation made of the model's sounds; use a file in CMUdict's form")
     return found
 
 
-def read_words(path: Path) -> list[str]:
-    """The first word of each line, normalized, in the file's order, each once; `AsrError` where it cannot be read."""
+def read_words(path: Path) -> tuple[list[str], list[str]]:
+    """The words of a file, one a line and perhaps its count, normalized, each once; and the lines with several words.
+
+    Raises `AsrError` where it cannot be read.
+    """
     words: dict[str, None] = {}
+    several = []
     for line in _lines(path, "list of words"):
+        word, *numbers = line.split()
+        if not all(map(_is_number, numbers)):
+            several.append(line.strip())
+            continue
         try:
-            words.update(dict.fromkeys(normalize(line.split()[0]).split()))
+            words.update(dict.fromkeys(normalize(word).split()))
         except TextError as error:
             raise AsrError(f"{path}: {error}") from error
-    return list(words)
+    return list(words), several
 
 
 def _lines(path: Path, what: str) -> list[str]:
@@ -421,8 +429,5 @@ def _lines(path: Path, what: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith((";;;", "#"))]
 
 
-def _spoken(word: str) -> bool:
-    try:
-        return normalize(word) == word
-    except TextError:
-        return False
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()

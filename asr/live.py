@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from asr.audio import Recording
 from asr.doctor import level_db
 from asr.errors import AsrError
-from asr.microphone import Microphone, Notice, to_mono
+from asr.microphone import Microphone, Notice, NoticeKind, to_mono
 from asr.portaudio import Block
 from asr.results import Segment
 from asr.stream import Stream
@@ -69,7 +73,9 @@ def listen(
 ) -> Iterator[Started | Update | Notice]:
     """Feeds the open microphone to the stream until `stop` is set, or as `options` say; then reads the tail.
 
-    The stream is finished afterwards. A device that was lost and came back goes on in the same stream.
+    The stream is finished afterwards. A device that was lost and came back goes on in the same stream. What cannot be
+    written (state, recording) is no reason to stop: a notice says so. Raises AsrError where the state cannot be written
+    at the beginning.
     """
     session = _Session(stream, microphone, options, recording)
     started = False
@@ -81,11 +87,29 @@ def listen(
                 yield Started(microphone.device.name, microphone.rate, microphone.channels)
             if update := session.take(event):
                 yield update
-            if notice := session.save_if_due():
-                yield notice
+            session.save_if_due()
+            yield from session.notices()
         elif event:
             yield event
     yield session.finish()
+    yield from session.notices()
+
+
+class Attempts:
+    """Writing that may fail while listening goes on: the first of several failures in a row is worth a notice."""
+
+    def __init__(self, kind: NoticeKind) -> None:
+        self._kind = kind
+        self._failing = False
+
+    def try_to(self, write: Callable[[], None]) -> Notice | None:
+        before, self._failing = self._failing, False
+        try:
+            write()
+        except AsrError as error:
+            self._failing = True
+            return None if before else Notice(self._kind, str(error))
+        return None
 
 
 class _Session:
@@ -100,6 +124,8 @@ class _Session:
         self._last_update = self._last_save = self._began
         self._level = -100.0
         self._last_word: float | None = None  # seconds of the stream where the last word ended
+        self._notices: list[Notice] = []
+        self._saving, self._writing = Attempts("save"), Attempts("record")
         if options.save:
             self._save(options.save)  # where nothing can be written, better know it now
 
@@ -111,17 +137,15 @@ class _Session:
             return None
         return self._update(finals)
 
-    def save_if_due(self) -> Notice | None:
-        """Keeps the state from time to time; a full disk is no reason to stop listening."""
-        path = self._options.save
-        if path is None or time.monotonic() - self._last_save < self._options.save_seconds:
-            return None
-        try:
-            self._save(path)
-        except AsrError as error:
-            self._last_save = time.monotonic()
-            return Notice("save", str(error))
-        return None
+    def save_if_due(self) -> None:
+        """Keeps the state from time to time."""
+        if time.monotonic() - self._last_save >= self._options.save_seconds:
+            self._try_to_save()
+
+    def notices(self) -> list[Notice]:
+        """What went wrong since the last time."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def is_over(self) -> bool:
         timeout, silence = self._options.timeout, self._options.until_silence
@@ -137,16 +161,14 @@ class _Session:
         while self._microphone.lag_seconds > 0 and (event := self._microphone.read(0)):
             if isinstance(event, Block):
                 finals += self._read(event)
-        if self._options.save:
-            self._save(self._options.save)
+        self._try_to_save()
         position = self._stream.position
         finals += self._stream.finish()
         return Update(tuple(finals), None, self._level, 0.0, position, self._heard, time.monotonic())
 
     def _read(self, block: Block) -> list[Segment]:
         samples = to_mono(block.samples, self._microphone.channel)
-        if self._recording:
-            self._recording.write(samples)
+        self._record(samples)
         self._level = level_db(samples)
         self._heard = block.captured
         return self._stream.feed(samples, block.rate)
@@ -160,6 +182,20 @@ class _Session:
         lag = self._microphone.lag_seconds
         return Update(tuple(finals), partial, self._level, lag, self._stream.position, self._heard, self._last_update)
 
+    def _record(self, samples: NDArray[np.int16]) -> None:
+        if (recording := self._recording) is None:
+            return
+        if notice := self._writing.try_to(lambda: recording.write(samples)):
+            self._notices.append(notice)
+            self._recording = None  # what came later would follow a gap
+
+    def _try_to_save(self) -> None:
+        if (path := self._options.save) is None:
+            return
+        if notice := self._saving.try_to(lambda: self._save(path)):
+            self._notices.append(notice)
+        self._last_save = time.monotonic()
+
     def _save(self, path: Path) -> None:
         """The stream's state, as a file that is whole at any moment."""
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -167,6 +203,6 @@ class _Session:
             part.write_bytes(self._stream.save())
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise AsrError(f"{path} cannot be written: {error.strerror}.") from error
-        self._last_save = time.monotonic()

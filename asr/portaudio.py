@@ -10,7 +10,7 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TextIO
@@ -107,13 +107,14 @@ class Capture:
         self._last_callback = 0.0
         needed = 1 if channel is None else channel + 1
         self.channels = needed if device.channels >= VIRTUAL_CHANNELS else device.channels
-        self.rate, self._stream = self._start(device, (rate,) if rate else (int(device.rate), *FALLBACK_RATES))
+        wanted = (rate, int(device.rate)) if rate else (int(device.rate),)
+        self.rate, self._stream = self._start(device, tuple(dict.fromkeys((*wanted, *FALLBACK_RATES))))
         self.latency = float(self._stream.latency)
 
     def _start(self, device: Device, rates: tuple[int, ...]) -> tuple[int, _RawStream]:
         sounddevice = _sounddevice()
-        refusal: Exception | None = None
-        for rate in dict.fromkeys(rates):
+        refusals: list[Exception] = []
+        for rate in rates:
             self.rate = rate
             self._limit = int(self._options.queue_seconds * rate)
             try:
@@ -128,13 +129,10 @@ class Capture:
                 )
                 stream.start()
             except (sounddevice.PortAudioError, ValueError) as error:
-                refusal = error
+                refusals.append(error)
                 continue
             return rate, stream
-        raise MicrophoneError(
-            f"{device.name!r} cannot be opened ({refusal}): close the program that uses it, or choose another one of "
-            "`asr microphones`."
-        )
+        raise MicrophoneError(f"{device.name!r} cannot be opened: {_why(refusals, rates)}")
 
     def _callback(self, data: memoryview, frames: int, times: _Times, status: _Status) -> None:
         now = time.monotonic()
@@ -176,6 +174,28 @@ class Capture:
     def close(self) -> None:
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
+
+
+HOST_ERROR, BAD_RATE, UNAVAILABLE = -9999, -9997, -9985  # PortAudio's numbers
+
+
+def _why(refusals: Sequence[Exception], rates: Sequence[int]) -> str:
+    """What is likely to be wrong with a device that refuses all these rates, and what to do."""
+    others = [error for error in refusals if _code(error) != BAD_RATE]
+    another = "choose another one of `asr microphones`."
+    if not others:
+        return f"it offers none of the rates {', '.join(map(str, rates))} Hz; {another}"
+    code = _code(others[0])
+    if code == HOST_ERROR:
+        return f"it is probably unplugged or switched off; plug it in, or {another}"
+    if code == UNAVAILABLE:
+        return f"another program seems to use it; close that one, or {another}"
+    return f"{others[0]}; close the program that uses it, or {another}"
+
+
+def _code(error: Exception) -> object:
+    """PortAudio's number for an error."""
+    return error.args[1] if len(error.args) > 1 else None
 
 
 class _Times:  # what PortAudio hands to a callback

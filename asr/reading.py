@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
+from numbers import Real
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from asr.decoders import SPELLING
 from asr.endpoint import EndedBy
+from asr.errors import AsrError
 from asr.greedy import DecodedWord, Decoder, Hypothesis, collapse
 from asr.network import BLANK, Network
 from asr.rejection import Rejection, doubt
@@ -83,6 +86,18 @@ class Wanted:
     grammar: tuple[str, ...] | None = None  # nothing but these phrases
     words: tuple[str, ...] = ()  # that the lexicon may not have
 
+    @classmethod
+    def of(
+        cls, hotwords: Mapping[str, float] | None, grammar: str | Iterable[str] | None, words: Iterable[str]
+    ) -> Wanted:
+        """What a program asks for; a grammar may be one string with | between phrases. Raises `AsrError`."""
+        phrases = grammar.split("|") if isinstance(grammar, str) else grammar
+        return cls(
+            checked_hotwords(hotwords),
+            None if phrases is None else _listed(phrases, "The phrases", 'grammar=["yes", "no"] or grammar="yes|no"'),
+            _listed(words, "The new words", 'words=["hochreiter"]'),
+        )
+
     def start(self, decoder: Decoder[Any]) -> Any:
         """The decoder's state before a segment. Raises `AsrError` for what it cannot use."""
         return decoder.start(self.hotwords, self.grammar, self.words)
@@ -94,6 +109,25 @@ class Wanted:
         grammar = stored["grammar"]
         phrases = None if grammar is None else tuple(map(text, grammar))
         return cls(hotwords, phrases, tuple(map(text, stored["words"])))
+
+
+def checked_hotwords(hotwords: Mapping[str, float] | None) -> dict[str, float]:
+    """Hotwords as a program gives them. Raises `AsrError` for what is no mapping of phrases to numbers."""
+    given = {} if hotwords is None else hotwords
+    if not isinstance(given, Mapping) or not all(
+        isinstance(phrase, str) and isinstance(bonus, Real) for phrase, bonus in given.items()
+    ):
+        raise AsrError(f'Hotwords are given with their bonus, hotwords={{"lstm": 6.0}}, not as {shortened(given)}.')
+    return {phrase: float(bonus) for phrase, bonus in given.items()}
+
+
+def _listed(given: Iterable[str], what: str, example: str) -> tuple[str, ...]:
+    """The texts of a list. Raises `AsrError` for one text, whose letters would be taken for a list."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    found = tuple(given) if is_list else ()
+    if not is_list or not all(isinstance(one, str) for one in found):
+        raise AsrError(f"{what} are given as a list of texts, {example}, not as {shortened(given)}.")
+    return found
 
 
 @dataclass

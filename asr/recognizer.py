@@ -105,8 +105,7 @@ class Recognizer:
         path ("background"), within `feed` ("inline"), or not at all (None: the first reading decides). Raises
         `AsrError` for what the model cannot do.
         """
-        phrases = grammar.split("|") if isinstance(grammar, str) else grammar
-        wanted = Wanted(dict(hotwords or {}), None if phrases is None else tuple(phrases), tuple(words))
+        wanted = Wanted.of(hotwords, grammar, words)
         return Stream(self._model, Options(step_seconds, second_reading, endpoint_options(endpoint), nbest), wanted)
 
     def restore(self, snapshot: bytes) -> Stream:

@@ -29,6 +29,7 @@ from asr.reading import (
     SecondReading,
     Wanted,
     alternatives,
+    checked_hotwords,
     make_segment,
     restored_words,
 )
@@ -54,8 +55,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.second_reading not in (*get_args(SecondReading), None):
             raise StreamError(f"There is no second reading {self.second_reading!r}: take inline, background or None.")
-        if not 1 <= self.nbest <= 1000 or not 0 <= self.context_seconds <= 10:
-            raise StreamError("A segment may have 1 to 1000 readings, and hear 0 to 10 s of what is around it.")
+        if not 1 <= self.nbest <= 1000:
+            raise StreamError(f"A segment may have 1 to 1000 readings, not {self.nbest}.")
+        if not 0 <= self.context_seconds <= 10:
+            raise StreamError(f"A segment may hear 0 to 10 s of what is around it, not {self.context_seconds:g}.")
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Options:
@@ -162,7 +165,7 @@ class Stream:
 
     @hotwords.setter
     def hotwords(self, hotwords: Mapping[str, float] | None) -> None:
-        wanted = dataclasses.replace(self._wanted, hotwords=dict(hotwords or {}))
+        wanted = dataclasses.replace(self._wanted, hotwords=checked_hotwords(hotwords))
         wanted.start(self._shown_by)  # refuses what it cannot use
         self._wanted = wanted
         self._running.forget_decoding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -118,6 +119,14 @@ class TerminalView:
     def close(self) -> None:
         self._write(ERASE + SHOW_CURSOR)
 
+    def leave(self) -> None:
+        """Before the program is stopped, at any moment: past the buffer, which may be in use."""
+        os.write(self._console.file.fileno(), (ERASE + SHOW_CURSOR).encode())
+
+    def come_back(self) -> None:
+        """After `leave`; the next update draws again."""
+        os.write(self._console.file.fileno(), HIDE_CURSOR.encode())
+
     @property
     def _width(self) -> int:
         return max(1, self._console.size.width - 1)  # a full last column would wrap in some terminals
@@ -162,6 +171,7 @@ def clock(seconds: float) -> str:
 def segment_object(segment: Segment) -> dict[str, object]:
     words = [
         {"text": word.text, "start": word.start, "end": word.end, "confidence": word.confidence}
+        | ({} if word.written is None else {"written": word.written})
         for word in segment.words
     ]
     return {"id": segment.id, "text": segment.text, "start": segment.start, "end": segment.end, "words": words}

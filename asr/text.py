@@ -69,6 +69,14 @@ def normalize(text: str) -> str:
     return " ".join(_BARE_ABBREVIATIONS.get(word, word) for word in spoken.split())
 
 
+def is_normalized(text: str) -> bool:
+    """Whether normalization leaves a text as it is."""
+    try:
+        return normalize(text) == text
+    except TextError:
+        return False
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, with or without a byte order mark. Raises `TextError`."""
     try:

@@ -7,7 +7,9 @@ speech may leave is found. Every figure is given for both halves.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -313,10 +315,19 @@ def store(model: Path, tuned: Mapping[Reading, Tuned]) -> None:
 
 
 def write_config(model: Path, config: Mapping[str, object]) -> None:
-    """Write a directory's `model.json`, all of it or nothing."""
-    path = model / "model.json"
+    """Write a directory's `model.json`, all of it or nothing, and its line in SHA256SUMS where there are checksums."""
+    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    _replace(model / "model.json", text)
+    sums = model / "SHA256SUMS"
+    if sums.is_file():
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        lines = sums.read_text(encoding="utf-8", errors="surrogateescape")
+        _replace(sums, re.sub(r"^\w+(?= [ *]model\.json$)", digest, lines, flags=re.MULTILINE))
+
+
+def _replace(path: Path, text: str) -> None:
     scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.write_bytes(text.encode(errors="surrogateescape"))
     scratch.replace(path)
 
 

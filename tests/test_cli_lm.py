@@ -114,6 +114,26 @@ def test_words_given(tmp_path: Path) -> None:
     assert "2,580 words, 2,5" in ok("perplexity", tmp_path / "few.lm", MADE_UP)
 
 
+def test_words_given_are_normalized(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("# animals\nRABE 7\nKíbut\nnew york\n")
+    result = lm("train", MADE_UP, "-o", tmp_path / "few.lm", "--words", tmp_path / "words.txt", "--order", "1")
+    assert "several words are left out, 1 of them, for example 'new york'" in result.stderr
+    assert ok("words", tmp_path / "few.lm") == "kibut\nrabe\n"
+    (tmp_path / "words.txt").write_text("\n")
+    result = lm("train", MADE_UP, "-o", tmp_path / "none.lm", "--words", tmp_path / "words.txt")
+    assert result.exit_code == 1 and "holds no words" in result.stderr
+
+
+def test_import_counts_words_that_no_text_has(tmp_path: Path, model: Path) -> None:
+    ok("export", model, "-o", tmp_path / "words.arpa")
+    assert "never" not in lm("import", tmp_path / "words.arpa", "-o", tmp_path / "back.lm").stderr
+    text = (tmp_path / "words.arpa").read_text()
+    (tmp_path / "mixed.arpa").write_text(re.sub(r"\bkibut\b", "Kibut", text))
+    result = lm("import", tmp_path / "mixed.arpa", "-o", tmp_path / "mixed.lm")
+    assert result.exit_code == 0
+    assert "1 of its 119 words will never be found, for example Kibut: texts are normalized" in result.stderr
+
+
 def test_perplexity_of_nothing(tmp_path: Path, model: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n\n")
     result = lm("perplexity", model, tmp_path / "empty.txt")

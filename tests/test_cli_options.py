@@ -49,20 +49,21 @@ def test_live_commands_hand_on_what_is_expected(
     monkeypatch.setattr("asr.microphone.Microphone", lambda *_, **__: None)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     Path("words.txt").write_text("# people\n\nhochreiter=hoke writer\nlstm\n")
-    options = ["--words", "words.txt", "--grammar", "one|two", "--hotwords", "two:3", "--no-second-reading"]
-    result = run(*command, "--model", model, *options, "--every-sound")
+    Path("hot.txt").write_text("# numbers\none:2\n")
+    options = ["--words", "words.txt", "--grammar", "one|two", "--hotwords", "two:3", "--hotwords-file", "hot.txt"]
+    result = run(*command, "--model", model, *options, "--no-second-reading", "--every-sound")
     assert "Far enough." in result.stderr, result.output
     del asked["endpoint"]
     assert asked == {
         "words": ["hochreiter=hoke writer", "lstm"],
         "grammar": ("one", "two"),
-        "hotwords": {"two": 3.0},
+        "hotwords": {"one": 2.0, "two": 3.0},
         "second_reading": None,
         "every_sound": True,
     }
     assert "Far enough." in run(*command, "--model", model).stderr
     assert (asked["second_reading"], asked["words"], asked["grammar"]) == ("background", (), None)
-    assert not asked["every_sound"]
+    assert not asked["every_sound"] and asked["hotwords"] is None
 
 
 @pytest.mark.parametrize("command", [["transcribe", "talk.wav"], ["listen"], ["dictate", "--type", "stdout"]])

@@ -295,8 +295,14 @@ def test_what_may_be_said(run, talk: Path, text: str) -> None:  # type: ignore[n
     assert "bonu" in run(talk, "--hotwords", "hot.txt").stdout
     Path("phrases.txt").write_text("\n".join(words) + "\n")
     assert run(talk, "--grammar", "phrases.txt").stdout.split() == found
-    result = run(talk, "--grammar", "nowhere.txt")
-    assert result.exit_code == 1 and "no file nowhere.txt" in result.stderr
+    for option, missing in (("--grammar", "nowhere.txt"), ("--hotwords", "lists/hot.words"), ("--hotwords", "/hot")):
+        result = run(talk, option, missing)
+        assert result.exit_code == 1 and result.stderr == f"Error: There is no file {missing}.\n"
+    assert run(talk, "--hotwords", "di,bo/nu:30").exit_code == 0
+    assert run(talk, "--hotwords", ",".join(["bonu:30"] * 60)).exit_code == 0  # too long for a file's name
+    assert run(talk, "--grammar", f"{words[0]}/{words[1]}").exit_code == 0
+    Path("phrases.txt").write_text(f"# {text.strip()}\n{words[0]}\n")
+    assert set(run(talk, "--grammar", "phrases.txt").stdout.split()) <= {words[0]}
     result = run(talk, "--hotwords", "bonu:much")
     assert result.exit_code == 1 and "bonu" in result.stderr and "Traceback" not in result.stderr
 
@@ -316,6 +322,8 @@ def test_several_readings_are_shown_in_json_only(run, talk: Path) -> None:  # ty
     result = run(talk, "--nbest", "3", "-t", "srt")
     assert result.exit_code == 2 and "--nbest 3 shows in json only: add -t json" in result.stderr
     assert run(talk, "--nbest", "3", "-t", "txt,json", "-o", "out").exit_code == 0
+    result = run(talk, "--nbest", "2000", "-t", "json")
+    assert result.exit_code == 2 and "2000 is not in the range 1<=x<=1000" in result.stderr
 
 
 def test_a_model_that_is_not_there(run, talk: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -161,6 +161,20 @@ def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
     assert "Error: " in result.output and "no such manifest" in result.output
 
 
+def test_an_empty_manifest(maker: Maker, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "full.jsonl", [maker.add("a.wav")])
+    write_manifest(tmp_path / "empty.jsonl", [])
+    arguments = [str(tmp_path / "full.jsonl"), str(tmp_path / "empty.jsonl"), "--report", str(tmp_path / "e.html")]
+    result = CliRunner().invoke(main, ["data", "check", *arguments])
+    assert (result.exit_code, "Error: empty.jsonl: holds no utterance" in result.output) == (1, True), result.output
+    assert not (tmp_path / "e.html").exists()
+
+
+def test_help_tells_what_training_reads() -> None:
+    text = " ".join(CliRunner().invoke(main, ["data", "check", "--help"]).output.split())
+    assert "training knows a-z and apostrophe only" in text
+
+
 def test_stats(maker: Maker, tmp_path: Path) -> None:
     maker.add("a.wav", text="One, two!", speaker="x")
     maker.add("b.wav", text="two", speaker=None)

@@ -244,6 +244,23 @@ def test_common_voice(tmp_path: Path) -> None:
         fetch("common_voice", root)
 
 
+def test_two_releases_of_common_voice(tmp_path: Path) -> None:
+    clips = {"train": [("ab" * 64, "a.mp3", "Hello")], "test": [("cd" * 64, "b.mp3", "You")]}
+    new = {"validated": [("ef" * 64, "c.mp3", "Yes")]}
+    releases = ("cv-corpus-20.0-2024-12-06/en", clips), ("cv-corpus-21.0-delta-2025-03-14/en", new)
+    for folder, tables in (*releases, ("cv-corpus-20.0-2024-12-06/de", clips)):
+        for name, content in common_voice(folder, tables).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    assert len(prepare("common_voice", tmp_path).manifests) == 5  # a delta stands beside a release
+    (tmp_path / "cv-corpus-21.0-delta-2025-03-14").rename(tmp_path / "cv-corpus-21.0-2025-03-14")
+    message = r"two releases of en, cv-corpus-20.0-2024-12-06 and cv-corpus-21.0-2025-03-14, .*move one of them"
+    for parts in ([], ["en"], ["en_test"]):
+        with pytest.raises(AsrError, match=message):
+            prepare("common_voice", tmp_path, parts)
+    assert len(prepare("common_voice", tmp_path, ["de"]).manifests) == 2
+
+
 def test_a_folder_of_recordings(tmp_path: Path) -> None:
     for name, text in (("ann/1", "one\ntwo \n"), ("ann/2", "two"), ("top", "three")):
         (tmp_path / f"{name}.wav").parent.mkdir(exist_ok=True)
@@ -264,6 +281,24 @@ def test_a_folder_of_recordings(tmp_path: Path) -> None:
         prepare("folder", tmp_path / "ann" / "nothing")
 
 
+def test_a_folder_tells_what_it_leaves_out(tmp_path: Path) -> None:
+    for name in ("UP.WAV", "uu.wav", "latin.wav", "mute.wav", "mute2.Mp3", "uu.flac"):
+        (tmp_path / name).write_bytes(sound(0.5, form={"c": "FLAC", "3": "MP3"}.get(name[-1], "WAV")))
+    for name in ("UP.txt", "uu.TXT", "latin.txt"):
+        (tmp_path / name).write_bytes("schön".encode("latin-1" if name == "latin.txt" else "utf-8"))
+    prepared = prepare("folder", tmp_path)
+    (utterances,) = prepared.manifests.values()
+    assert [u.audio.name for u in utterances] == ["UP.WAV", "uu.flac"]
+    textless, doubled, unreadable = prepared.problems
+    assert textless == f"2 recordings without a .txt beside them, the first is {tmp_path / 'mute.wav'}"
+    assert doubled == f"1 recordings beside another of the same name, the first is {tmp_path / 'uu.wav'}"
+    assert "1 recordings whose text cannot be read" in unreadable and "latin.txt: is not UTF-8" in unreadable
+    for name in ("UP.txt", "uu.TXT"):
+        (tmp_path / name).unlink()
+    with pytest.raises(AsrError, match=r"no recording with its text.*latin\.txt: is not UTF-8 text; save it as UTF-8"):
+        prepare("folder", tmp_path)
+
+
 def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus("librispeech"), "ARCHIVES", small("librispeech"))
     with serve({f"/{file}": content for file, content in ARCHIVES["librispeech"].items()}) as site:
@@ -277,10 +312,27 @@ def test_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         prepare("librispeech", tmp_path, ["train-clean-100"])
 
 
+@pytest.mark.parametrize("name", [name for name in ARCHIVES if len(ARCHIVES[name]) == 1])
+def test_parts_of_one_archive_are_checked_first(name: str, tmp_path: Path) -> None:
+    with serve({}) as site:
+        with pytest.raises(AsrError, match="there is no part called 'typo'"):
+            fetch(name, tmp_path, ["typo"], mirror=site.address, patience=FAST)
+        assert site.requests == []
+    with pytest.raises(AsrError, match="there is no part called 'typo'"):
+        prepare(name, tmp_path, ["typo"], archives=[tmp_path / "unopened.zip"])
+    assert set(corpus(name).PARTS) == set(EXPECTED[name])
+
+
 @pytest.mark.parametrize("name", [name for name in CORPORA if name != "folder"])
 def test_a_corpus_that_is_not_there(name: str, tmp_path: Path) -> None:
     with pytest.raises(AsrError, match=f"asr data prepare {name} --root DIR"):
         prepare(name, tmp_path)
+
+
+def test_common_voice_that_is_not_there_cannot_be_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match="--archive FILE") as error:
+        prepare("common_voice", tmp_path)
+    assert "--download" not in str(error.value)
 
 
 def test_archives_brought_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from asr.audio import read_audio
 from asr.datasets import Utterance
@@ -64,6 +65,17 @@ def test_kaldi_directory_as_kaldi_wants_it(tmp_path: Path) -> None:
         assert [row.split()[0] for row in table] == sorted(row.split()[0] for row in table)
 
 
+@pytest.mark.parametrize("name", ["a.opus", "it's a.flac", "-v.FLAC"])
+def test_kaldi_round_trip_of_sound_that_kaldi_cannot_read(tmp_path: Path, name: str) -> None:
+    form, subtype = ("OGG", "OPUS") if name.endswith("opus") else ("FLAC", "PCM_16")
+    soundfile.write(tmp_path / name, np.zeros(RATE), RATE, format=form, subtype=subtype)
+    written = Utterance(tmp_path / name, "two words", 1.0, "bob", "dev", "dev", {"id": "bob-b"})
+    write_nemo(tmp_path / "nemo.jsonl", [written])
+    write_kaldi(tmp_path / "dev", read_nemo(tmp_path / "nemo.jsonl"))
+    assert "ffmpeg" in (tmp_path / "dev/wav.scp").read_text()
+    assert read_kaldi(tmp_path / "dev") == [written]
+
+
 def test_kaldi_segments(tmp_path: Path) -> None:
     recording = record(tmp_path / "long.wav", 3.0)
     data = tmp_path / "data"
@@ -94,6 +106,10 @@ def test_kaldi_commands_are_never_run(tmp_path: Path) -> None:
         (f"cat {recording} |", True),
         (f"cat {recording} | touch {tmp_path / 'ran'} |", False),
         (f"touch {tmp_path / 'ran'} |", False),
+        ("cat 'no end |", False),
+        (f"ffmpeg -v error -i {recording} -ac 1 -ar 16000 -f wav - |", False),  # ours is not for WAV
+        (f"ffmpeg -v error -i a.mp3 -ac 1 -ar 16000 -f wav - | touch {tmp_path / 'ran'} |", False),
+        (f"ffmpeg -v error -i $(touch {tmp_path / 'ran'}) -ac 1 -ar 16000 -f wav - |", False),
     ):
         (tmp_path / "wav.scp").write_text(f"u1 {command}\n")
         (tmp_path / "text").write_text("u1 hello\n")

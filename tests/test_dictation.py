@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from asr.dictation.config import EXAMPLE, ConfigError, config_path, read_config
 from asr.dictation.control import COMMANDS, ControlError, Server, send, socket_path
-from asr.dictation.keyboards import KeyboardError, Wtype, choose
+from asr.dictation.keyboards import KeyboardOptions, Wtype, choose
+from asr.dictation.programs import KeyboardError
 from asr.dictation.spoken import MARKS, Mark, Phrases, Rendered, render
 from asr.results import Word
 
@@ -290,6 +291,20 @@ def test_a_caller_who_says_nothing_does_not_block_the_others(runtime: Path) -> N
         thread.join()
 
 
+def test_a_caller_who_waits_for_the_microphone_does_not_block_the_others(runtime: Path) -> None:
+    answers: list[object] = []
+    with Server(socket_path()) as server:
+        beginning = threading.Thread(target=lambda: answers.append(send("begin", socket_path())))
+        beginning.start()
+        begin = server.requests.get()
+        thread = answering(server)
+        assert send("cancel", socket_path()) == {"state": "cancel"} and not answers
+        begin.answer({"state": "dictating"})
+        beginning.join()
+        thread.join()
+    assert answers == [{"state": "dictating"}]
+
+
 # Choosing what presses the keys
 
 
@@ -303,9 +318,26 @@ def test_the_right_keyboard_is_found_and_a_missing_one_named(monkeypatch: pytest
     assert choose({}, "stdout") == "stdout"
     with pytest.raises(KeyboardError, match="install the package wtype"):
         Wtype(read_config(tmp_path / "none").keys)
-    (tmp_path / "ydotool").write_text("#!/bin/sh\n")
-    (tmp_path / "ydotool").chmod(0o755)
+    program(tmp_path / "ydotool", "")
     assert choose({"WAYLAND_DISPLAY": "wayland-0"}) == "ydotool"
+
+
+def program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_a_wtype_that_the_compositor_refuses_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path / "wtype", "echo Compositor does not support the virtual keyboard protocol >&2; exit 1")
+    with pytest.raises(KeyboardError, match="install one"):
+        choose({"WAYLAND_DISPLAY": "wayland-0"})
+    with pytest.raises(KeyboardError, match="does not let wtype press keys"):
+        Wtype(KeyboardOptions())
+    program(tmp_path / "ydotool", "")
+    assert choose({"WAYLAND_DISPLAY": "wayland-0"}) == "ydotool"
+    program(tmp_path / "wtype", '[ -z "$1" ]')
+    assert choose({"WAYLAND_DISPLAY": "wayland-0"}) == "wtype"
 
 
 def test_the_command_line_says_what_is_missing(tmp_path: Path) -> None:
@@ -318,5 +350,6 @@ def test_the_command_line_says_what_is_missing(tmp_path: Path) -> None:
 
     tmp_path.chmod(0o700)
     assert "Error: No dictation is running" in dictate("begin")
+    assert "--device belongs to the start of a dictation, not to `begin`" in dictate("--device", "USB", "begin")
     assert "There is no window system here to type into" in dictate()
     assert "--tentative type is refused here" in dictate("--type", "stdout", "--tentative", "type")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from live.room import ASR, WORDS, Room, room_in
@@ -12,10 +14,11 @@ from live.stand import Desktop, needs, sound_missing, wait_for, write_wav
 from live.tones import speak
 
 from asr.dictation.control import socket_path
+from asr.dictation.daemon import NO_SOUND
 
 pytestmark = [
     pytest.mark.live,
-    needs(*Desktop.programs),
+    needs(*Desktop.programs, "xclip"),
     pytest.mark.skipif(bool(sound_missing()), reason=sound_missing() or "sound is there"),
 ]
 
@@ -92,6 +95,56 @@ def test_suspend_keeps_and_cancel_drops(room: Room) -> None:
         room.say("three")
         assert room.command("toggle")["state"] == "waiting"
         room.shows("one three")
+
+
+def test_what_is_said_while_suspended_is_not_heard_with_pre_roll_either(room: Room) -> None:
+    with room.dictation("--pre-roll", "2"):
+        room.command("begin")
+        room.say("one")
+        room.command("suspend")
+        assert not room.microphone_is_open()
+        room.say("three")
+        room.command("resume")
+        room.say("two")
+        assert room.command("suspend")["text"] == "one two"
+        assert room.command("end")["state"] == "waiting" and room.microphone_is_open()
+
+
+def test_a_microphone_without_sound_blocks_no_command(room: Room) -> None:
+    with room.dictation():
+        room.mute(True)
+        try:
+            answer = room.command("begin")
+            assert answer["state"] == "dictating" and answer["notice"] == NO_SOUND
+            assert room.command("cancel")["state"] == "waiting"
+            with ThreadPoolExecutor() as pool:
+                beginning = pool.submit(room.command, "begin")
+                wait_for(lambda: room.command("status")["state"] == "dictating", what="a dictation that begins")
+                assert not beginning.done()
+                assert room.command("end")["state"] == "waiting"
+                assert "notice" not in beginning.result()
+        finally:
+            room.mute(False)
+        room.command("begin")
+        room.say("one two")
+        assert room.command("end")["text"] == "one two"
+    assert room.told.count(NO_SOUND) == 1
+
+
+def test_text_that_cannot_be_typed_is_shown(room: Room) -> None:
+    owner = room.desktop.start("xclip", "-quiet", "-i", "-selection", "clipboard", str(room.config))
+    config = room.folder / "impatient.toml"
+    config.write_text("[keys]\nclipboard_seconds = 0.5\n")
+    try:
+        with room.dictation("--type", "clipboard", "--config", str(config)):
+            room.command("begin")
+            owner.send_signal(signal.SIGSTOP)
+            room.say("one two")
+            assert room.command("end")["state"] == "waiting"
+    finally:
+        owner.kill()
+        owner.wait()
+    assert any("xclip hangs" in line and "Final text: 'one two'." in line for line in room.told)
 
 
 def test_pre_roll_hears_the_word_before_the_key(room: Room) -> None:

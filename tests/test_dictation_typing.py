@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from live.stand import Desktop, needs, wait_for
 
-from asr.dictation.keyboards import Clipboard, KeyboardError, KeyboardOptions, Stdout, Xdotool
+from asr.dictation.keyboards import Clipboard, KeyboardOptions, Stdout, Xdotool
+from asr.dictation.programs import KeyboardError
 from asr.dictation.typist import Typist, TypistOptions
 from asr.dictation.x11 import X11Desktop
 
@@ -139,6 +141,30 @@ def test_a_clipboard_that_holds_no_text_is_not_destroyed(x11: X11Desktop, window
     )
 
 
+def test_a_clipboard_whose_owner_hangs_is_named(x11: X11Desktop, window: Window, desktop: Desktop) -> None:
+    owner = subprocess.Popen(
+        ["xclip", "-quiet", "-i", "-selection", "clipboard"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=desktop.environment,
+    )
+    assert owner.stdin is not None
+    owner.stdin.write(b"mine")
+    owner.stdin.close()
+    read = ["xclip", "-o", "-selection", "clipboard"]
+    wait_for(lambda: subprocess.run(read, env=desktop.environment, capture_output=True).stdout == b"mine")
+    owner.send_signal(signal.SIGSTOP)
+    try:
+        options = KeyboardOptions(clipboard_seconds=0.5)
+        for keyboard in (Clipboard(x11, options), Xdotool(x11, options)):
+            with pytest.raises(KeyboardError, match="the program that holds the clipboard has stopped"):
+                keyboard.write("東京")
+        assert window.shows("")
+    finally:
+        owner.kill()
+        owner.wait()
+
+
 def test_of_tentative_words_only_the_changed_end_is_typed_again(
     typist: Typist, window: Window, x11: X11Desktop
 ) -> None:
@@ -254,7 +280,7 @@ def test_a_modifier_that_stays_down_is_named(
     desktop.xdotool("keydown", "shift")
     assert not typist.settle("about")
     desktop.xdotool("keyup", "shift")
-    assert window.shows("") and "let go of Shift" in told[0]
+    assert window.shows("") and "let go of Shift" in told[0] and "Not typed: 'about'." in told[0]
 
 
 def test_a_new_line_is_not_taken_back(typist: Typist, window: Window, told: list[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from live.stand import needs, wait_for
 
 from asr.dictation.keyboards import Clipboard, KeyboardOptions, Wtype, choose, is_wayland
+from asr.dictation.programs import KeyboardError
 from asr.dictation.typist import UNKNOWN_FOCUS, Typist
 
 pytestmark = [pytest.mark.live, needs("sway", "wtype", "foot", "wl-copy", "setpriv")]
@@ -75,10 +78,58 @@ def test_text_arrives_and_is_never_taken_back(typed: Path) -> None:
     assert typed.read_text() == before + "Hello, world! Zoë 東京? It's me."
 
 
+def copy(content: bytes, *options: str) -> None:
+    nothing = subprocess.DEVNULL
+    subprocess.run(["wl-copy", *options], input=content, check=True, stdout=nothing, stderr=nothing)
+
+
+def pasted(*options: str) -> str:
+    return subprocess.run(["wl-paste", *options], capture_output=True, text=True).stdout
+
+
 def test_pasting_puts_the_clipboard_back(typed: Path) -> None:
-    before, nothing = typed.read_text(), subprocess.DEVNULL
-    subprocess.run(["wl-copy", "mine"], check=True, stdout=nothing, stderr=nothing)
-    Clipboard(None, KeyboardOptions(paste_key="ctrl+shift+v")).write("Zoë 東京")
+    before = typed.read_text()
+    clipboard = Clipboard(None, KeyboardOptions(paste_key="ctrl+shift+v"))
+    clipboard.write("Zoë 東京")
     wait_for(lambda: typed.read_text() == before + "Zoë 東京", what="the text in the terminal")
-    kept = subprocess.run(["wl-paste", "--no-newline"], capture_output=True, text=True, check=True)
-    assert kept.stdout == "mine"
+    wait_for(lambda: not pasted("--list-types"), what="a clipboard that is as empty as before")
+    copy("<svg>é</svg>\n".encode(), "--type", "text/plain")
+    clipboard.write(" and")
+    wait_for(lambda: typed.read_text() == before + "Zoë 東京 and", what="the text in the terminal")
+    assert pasted("--no-newline") == "<svg>é</svg>\n"
+
+
+def test_what_is_copied_while_a_text_is_pasted_stays(typed: Path) -> None:
+    before = typed.read_text()
+    copy(b"mine")
+    clipboard = Clipboard(None, KeyboardOptions(paste_key="ctrl+shift+v", paste_seconds=2))
+    pasting = threading.Thread(target=clipboard.write, args=["Zoë"])
+    pasting.start()
+    wait_for(lambda: typed.read_text() == before + "Zoë", what="the text in the terminal")
+    copy(b"newer")
+    pasting.join()
+    assert pasted("--no-newline") == "newer"
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/svg+xml"])
+def test_a_picture_in_the_clipboard_is_not_destroyed(typed: Path, kind: str) -> None:
+    before = typed.read_text()
+    copy(b"<svg/>" if "svg" in kind else b"\x89PNG\xff", "--type", kind)
+    with pytest.raises(KeyboardError, match="holds something other than text"):
+        Clipboard(None, KeyboardOptions()).write("x")
+    assert kind in pasted("--list-types") and typed.read_text() == before
+
+
+def test_a_clipboard_whose_owner_hangs_is_named(typed: Path) -> None:
+    nothing = subprocess.DEVNULL
+    owner = subprocess.Popen(["wl-copy", "--foreground", "mine"], stdout=nothing, stderr=nothing)
+    try:
+        wait_for(lambda: pasted("--no-newline") == "mine", what="the clipboard")
+        owner.send_signal(signal.SIGSTOP)
+        with pytest.raises(KeyboardError, match="the program that holds the clipboard has stopped"):
+            Clipboard(None, KeyboardOptions(clipboard_seconds=0.5)).write("x")
+        owner.send_signal(signal.SIGCONT)
+        assert pasted("--no-newline") == "mine"
+    finally:
+        owner.kill()
+        owner.wait()

@@ -95,6 +95,13 @@ def test_state_as_an_array() -> None:
 def test_options() -> None:
     assert endpoint_options("patient", longest=20.0) == Endpoint(5 * 2, 1.2, 20.0)
     assert "0.6 s" in str(PRESETS["normal"])
+    short = endpoint_options("normal", longest=5.0, nothing_said=0.3)
+    assert (short.longest, short.search, short.nothing_said, short.lead_in) == (5.0, 2.5, 0.3, 0.15)
+    found = detector(short)
+    assert run(found, (SPEECH, 20.0)) == [(125, "length")] and 62 <= found.quietest() < 125
+    for name, value in (("longest", 0.5), ("nothing_said", 0.0), ("silence_after_words", 61.0)):
+        with pytest.raises(AsrError, match=rf"--{name.replace('_', '-')}\) must lie between .* s, not {value:g}\.$"):
+            endpoint_options("normal", **{name: value})
     with pytest.raises(AsrError, match="fast, normal, patient"):
         endpoint_options("slow")
     with pytest.raises(AsrError, match="longest"):

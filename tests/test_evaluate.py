@@ -33,7 +33,7 @@ from asr.evaluate import (
 )
 from asr.evaluate.outcome import StreamResult, StreamUtterance, stream_quotients
 from asr.evaluate.phones import ReferencePhones
-from asr.evaluate.report import notes, summary_rows, text_table
+from asr.evaluate.report import comparison_notes, comparison_rows, notes, summary_rows, text_table
 from asr.evaluate.scores import score_characters, score_words
 from asr.evaluate.streams import PAUSE_SECONDS, join, share_errors
 from asr.lexicon import Lexicon
@@ -127,8 +127,17 @@ def test_a_recording_without_a_sample(model: Path, tmp_path: Path) -> None:
     dictionary.write_text(DICTIONARY)
     recognizer = Recognizer(model)
     phones = ReferencePhones(recognizer.network, dictionary)
-    (found,) = evaluate(recognizer, [Utterance(tmp_path / "empty.wav", "one", 0.0)], phones=phones).utterances
+    evaluation = evaluate(recognizer, [Utterance(tmp_path / "empty.wav", "one", 0.0)], phones=phones)
+    assert not any("factor" in note for note in notes(evaluation))
+    (found,) = evaluation.utterances
     assert (found.hypothesis, found.words, found.phones["second"]) == ("", Score(0, 0, 1), Score(0, 0, 1))
+
+
+def test_nothing_to_score(model: Path, corpus: list[Utterance]) -> None:
+    with pytest.raises(AsrError, match=r"dev\.jsonl: holds nothing to score: it is empty"):
+        evaluate(Recognizer(model), [], manifest="dev.jsonl")
+    with pytest.raises(AsrError, match=r"no text can be normalized, the first is .*0\.wav"):
+        evaluate(Recognizer(model), [replace(corpus[0], text="Привет")])
 
 
 def test_settings_that_a_model_cannot_serve(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
@@ -233,7 +242,7 @@ def evaluation(errors: list[int]) -> Evaluation:
 
 
 def test_comparison_with_itself() -> None:
-    (same,) = compare(evaluation([1, 2, 3]), evaluation([1, 2, 3]))
+    (same,) = compare(evaluation([1, 2, 3] * 7), evaluation([1, 2, 3] * 7))
     assert (same.difference, same.low, same.high, same.better, same.p_value) == (0, 0, 0, 0.5, 1)
 
 
@@ -250,8 +259,17 @@ def test_comparison_of_two() -> None:
     assert found.better == 1.0 and found.p_value < 0.001
     (mirrored,) = compare(evaluation(theirs), evaluation(ours))
     assert mirrored.better == 0.0 and mirrored.p_value < 0.001
-    (undecided,) = compare(evaluation([1, 2, 0, 3]), evaluation([2, 1, 0, 3]))
+    (undecided,) = compare(evaluation([1, 2, 0, 3] * 5), evaluation([2, 1, 0, 3] * 5))
     assert undecided.p_value > 0.5
+
+
+@pytest.mark.parametrize("count", [2, 19, 20])
+def test_few_utterances_do_not_tell(count: int) -> None:
+    found = compare(evaluation([0] * count), evaluation([1] * count))
+    few = count < 20
+    assert np.isnan(found[0].p_value) == few
+    assert comparison_rows(found)[1][0][-1] == ("-" if few else "0.0001")
+    assert bool(comparison_notes(found)) == few
 
 
 def test_comparison_needs_the_same_utterances() -> None:
@@ -317,7 +335,11 @@ def test_command(model: Path, corpus: list[Utterance], tmp_path: Path) -> None:
     output = run(manifest, *options, "--reading", "first", "--json", first, "--against", second, "--report", text)
     row = next(line for line in output.split("\nA: ")[1].splitlines() if line.startswith("all"))
     assert row.split()[:6] == ["all", "4", "9", "44.44", "33.33", "+11.11"]
-    assert run(second, "--against", second).count("+0.00") == 3 * 5  # results alone, without a model
+    output = run(second, "--against", second)  # results alone, without a model
+    assert output.count("+0.00") == 3 * 5 and "fewer than 20 utterances are too few" in output
+    assert run(second.rename(tmp_path / "second.result")) == output.split("\nA: ")[0]  # whatever its name
+    done = CliRunner().invoke(main, ["evaluate", str(tmp_path / "none.json")])
+    assert done.exit_code == 1 and "there is no such manifest" in done.output
 
     page = html.read_text()
     assert "2 errors in 3 words" in page

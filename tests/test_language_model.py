@@ -342,6 +342,12 @@ class TestFile:
         _, after_day = by_hand.score(after_good, np.array([day]))
         assert after_day != after_good
 
+    def test_scores_one_word(self, by_hand: LanguageModel) -> None:
+        good = int(by_hand.word_ids(["good"])[0])
+        scores, states = by_hand.score(by_hand.start, good)
+        assert (scores / LOG_10).tolist() == pytest.approx([-0.2], abs=1e-6)
+        assert by_hand.end_score(int(states[0])).tolist() == by_hand.end_score(states).tolist()
+
     def test_scores_nothing(self, by_hand: LanguageModel) -> None:
         scores, states = by_hand.score(np.empty(0, np.int64), np.empty(0, np.int64))
         assert (scores.shape, states.shape) == ((0,), (0,))
@@ -436,6 +442,8 @@ class TestArpa:
             ("-0.4\tgood day\t0", "-0.4\tgood night\t0", "line 15: '-0.4.*is no 2-gram"),
             ("-0.4\tgood day\t0", "-0.4\tgood", "line 15.*is no 2-gram"),
             ("-0.05", "often", "is no 3-gram"),
+            ("-0.05", "nan", "'nan.*<s> good day' has a probability that is no number"),
+            ("-0.4\tgood day\t0", "-0.4\tgood day\tnan", "line 15: '-0.4.*nan' has a probability that is no number"),
             ("ngram 3=1", "ngram 3=2", "ends early.*2 n-grams and has 1"),
             ("ngram 2=4\n", "", "line 3: the sizes"),
             ("-0.8\t</s>", "-0.8\tstop", "no 2-gram"),

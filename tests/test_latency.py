@@ -12,7 +12,9 @@ import pytest
 from live.stand import needs, sound_missing, write_wav
 from live.tones import GAP_SECONDS, WORD_SECONDS, make_tone_model, speak
 
-from asr.latency import measure
+from asr.audio import read_audio
+from asr.errors import AsrError
+from asr.latency import measure, to_wav
 from asr.recognizer import Recognizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +63,18 @@ def test_the_command_line_measures_too(tmp_path: Path) -> None:
     call = [sys.executable, "-c", "from asr.cli import main; main()", "listen", "--model", str(model)]
     listened = subprocess.run([*call, "--latency", str(recording)], capture_output=True, text=True, cwd=ROOT)
     assert "end of last word to final text" in listened.stdout, listened.stderr
+
+
+def test_what_cannot_be_played_is_refused_and_all_else_made_playable(tmp_path: Path) -> None:
+    model = make_tone_model(tmp_path / "model", WORDS)
+    (tmp_path / "notes.txt").write_text("no sound " * 100)
+    with pytest.raises(AsrError, match=r"notes\.txt"):
+        measure(Recognizer(model), [(tmp_path / "notes.txt", None)])
+    coded = Path(__file__).parent / "data" / "cabin.opus"
+    original = read_audio(coded, 48000)
+    wav = to_wav(coded, tmp_path / "cabin.wav")
+    assert wav.read_bytes()[:4] == b"RIFF"
+    assert np.abs(read_audio(wav, 48000) - original).max() < 1e-4
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from asr.cli import main
 from asr.errors import AsrError, ModelError
 from asr.g2p import PHONES
 from asr.lexicon import Lexicon, Tree, read_pronunciations
+from asr.recognizer import Recognizer
 
 TOKENS = ("<blank>", "A", "B", "C", "D")
 ENTRIES = [("ab", (1, 2)), ("abe", (1, 2)), ("a", (1,)), ("bad", (2, 1, 4)), ("bad", (2, 1, 1, 4))]
@@ -166,7 +167,7 @@ def test_the_command_builds_and_shows(tmp_path: Path) -> None:
     dictionary.write_text(DICTIONARY, encoding="utf-8")
     words.write_text("Read 12\nreads 3\nbush's 2\nxyzzy 1\n", encoding="utf-8")
     arguments = ["lexicon", "build", "--words", str(words), "--dictionary", str(dictionary), "-o", str(output)]
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner().invoke(main, [*arguments, "--g2p", "none"])
     assert result.exit_code == 0, result.output
     assert "3 words, 5 pronunciations" in result.output
     assert "xyzzy" in result.output
@@ -175,3 +176,30 @@ def test_the_command_builds_and_shows(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["lexicon", "show", str(output), "xyzzy"])
     assert result.exit_code == 1
     assert "xyzzy" in result.output
+    assert CliRunner().invoke(main, ["lexicon", "show", str(output), "Büsh’s!"]).output == "bush's B UH SH IH Z\n"
+
+
+def test_what_the_dictionary_lacks_is_pronounced_by_a_model(tmp_path: Path, shipped: Recognizer) -> None:
+    dictionary, words, output = tmp_path / "dictionary", tmp_path / "words", tmp_path / "words.lexicon"
+    dictionary.write_text(DICTIONARY, encoding="utf-8")
+    words.write_text("xyzzy\n", encoding="utf-8")
+    arguments = ["lexicon", "build", "--words", str(words), "--dictionary", str(dictionary), "-o", str(output)]
+    model = shipped.network.directory
+    for g2p in ([], ["--g2p", "english-small"], ["--g2p", str(model)], ["--g2p", str(model / "g2p.onnx")]):
+        result = CliRunner().invoke(main, [*arguments, *g2p])
+        assert result.exit_code == 0 and "1 words, 1 pronunciations" in result.output, result.output
+    result = CliRunner().invoke(main, [*arguments, "--g2p", "nowhere"])
+    assert result.exit_code == 1 and "no model directory nowhere" in result.stderr
+
+
+def test_lines_with_several_words_are_left_out_and_counted(tmp_path: Path) -> None:
+    dictionary, words, output = tmp_path / "dictionary", tmp_path / "words", tmp_path / "words.lexicon"
+    dictionary.write_text(DICTIONARY, encoding="utf-8")
+    words.write_text("Réad 12\nred bush\nbush 3 0.5\nnew york\n", encoding="utf-8")
+    arguments = ["lexicon", "build", "--words", str(words), "--dictionary", str(dictionary), "-o", str(output)]
+    result = CliRunner().invoke(main, [*arguments, "--g2p", "none"])
+    assert "2 words, 3 pronunciations" in result.stdout
+    assert "several words are left out, 2 of them, for example 'red bush'" in result.stderr
+    words.write_text("new york\n", encoding="utf-8")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and "holds no words" in result.stderr

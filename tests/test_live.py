@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +16,18 @@ from typing import IO
 
 import numpy as np
 import pytest
+import soundfile
+from click.testing import CliRunner, Result
 from live.stand import needs, sound_missing, wait_for, write_wav
 from live.tones import make_tone_model, speak
 
 from asr.audio import Audio, Recording, read_audio
+from asr.cli import main
+from asr.cli.listen import stop_at_signals
 from asr.errors import AsrError
 from asr.live import Started, Update
 from asr.loopback import Loopback
+from asr.portaudio import Block, Device
 from asr.recognizer import Recognizer
 from asr.results import Segment, Word
 from asr.terminal import JsonView, PipeView, clock, meter, tail
@@ -75,8 +82,10 @@ class Listening:
         return self.process.stdout.readline().rstrip("\n")
 
     def stop(self) -> tuple[str, str]:
-        """Ctrl-C; what came on stdout and stderr after that."""
-        self.process.send_signal(signal.SIGINT)
+        """Ctrl-C, by somebody whose finger trembles; what came on stdout and stderr after that."""
+        for _ in range(4):
+            self.process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
         out, err = self.process.communicate(timeout=10)
         assert self.process.returncode == 0, err
         return out, err
@@ -235,11 +244,21 @@ def test_in_a_terminal_the_tentative_words_are_redrawn_in_place(
         player.wait()
         sentence = " ".join(WORDS * 2)
         wait_for(lambda: sentence in " ".join(screen()), what="the second sentence")
+        assert tmux("display-message", "-p", "#{cursor_flag}") == "0\n"
+        tmux("send-keys", "C-z")
+        wait_for(lambda: screen()[-1].startswith("$"), what="the prompt, while it is stopped")
+        assert tmux("display-message", "-p", "#{cursor_flag}") == "1\n"
+        assert not any("|" in line for line in screen())
+        tmux("send-keys", "clear; fg", "Enter")
+        wait_for(lambda: any("|" in line for line in screen()), what="the meter, drawn again")
+        assert tmux("display-message", "-p", "#{cursor_flag}") == "0\n"
+        say(loopback, tmp_path, " ".join(WORDS * 2), tail=1.2).wait()
+        wait_for(lambda: sentence in " ".join(screen()), what="the third sentence")
         tmux("send-keys", "C-c")
         wait_for(lambda: screen()[-1].startswith("$"), what="the prompt")
         final = screen()
         assert not any("…" in line or "|" in line for line in final)
-        assert sum(line.startswith("one two three") for line in final) == 2
+        assert sum(line.startswith("one two three") for line in final) == 1  # the rest was cleared away
     finally:
         tmux("kill-server")
 
@@ -257,6 +276,125 @@ def test_a_slow_reader_of_the_pipe_and_one_that_leaves_break_nothing(
 
 
 # Without sound
+
+SAY = speak("one two three", WORDS)
+
+
+class Heard:
+    """A microphone that has some sound; then Ctrl-C is pressed. Something may happen before the last half second."""
+
+    device = Device(0, "heard", 1, 16000.0, True, "none")
+    rate, channels, channel, lag_seconds = 16000, 1, None, 0.0
+
+    def __init__(self, stop: threading.Event, trouble: Callable[[], None] = lambda: None) -> None:
+        pcm = np.rint(SAY * 32767).astype(np.int16)[:, None]
+        self._blocks = np.split(pcm, range(320, len(pcm), 320))
+        self._stop = stop
+        self._trouble = trouble
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, timeout: float = 0.1) -> Block | None:
+        if len(self._blocks) == 25:
+            self._trouble()
+        if not self._blocks:
+            self._stop.set()
+            return None
+        return Block(self._blocks.pop(0), 16000, 0.0, 0.0)
+
+
+@pytest.fixture
+def hear(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`asr listen` in this process and in an empty folder, which hears "one two three"."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str, trouble: Callable[[], None] = lambda: None) -> Result:
+        stop = threading.Event()
+        monkeypatch.setattr("asr.cli.listen.stop_at_signals", lambda: stop)
+        monkeypatch.setattr("asr.microphone.Microphone", lambda *_, **__: Heard(stop, trouble))
+        return CliRunner().invoke(main, ["listen", "--model", str(model), *options])
+
+    return run
+
+
+def become_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+def test_a_state_that_cannot_be_saved_costs_no_words(hear: Callable[..., Result]) -> None:
+    folder = Path("states")
+    folder.mkdir()
+    result = hear("--save", "states/s.bin", "--silence-after-words", "3", trouble=lambda: become_a_file(folder))
+    assert result.stdout == "one two three\n"  # the tail
+    assert result.stderr.count("states/s.bin cannot be written: Not a directory.\n") == 1 and result.exit_code == 1
+
+
+def test_transcripts_that_cannot_be_written_are_told_of_and_listening_goes_on(hear: Callable[..., Result]) -> None:
+    folder = Path("texts")
+    result = hear("-o", "texts/t", "--endpoint", "fast", trouble=lambda: become_a_file(folder))
+    assert result.stdout == "one two three\n"
+    assert result.stderr.count("texts/t.txt cannot be written") == 1 and result.exit_code == 1
+
+
+def test_a_recording_that_ends_early_is_told_of_once(
+    hear: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        def fail(*_: object) -> None:
+            raise soundfile.LibsndfileError(2)
+
+        monkeypatch.setattr(soundfile.SoundFile, "write", fail)
+
+    result = hear("--record", "talk.flac", trouble=full)
+    assert result.stdout == "one two three\n"
+    assert result.stderr.count("talk.flac cannot be written any more: it ends after") == 1 and result.exit_code == 1
+    assert len(read_audio("talk.flac")) > 0.5 * len(SAY)
+
+
+def test_files_that_exist_or_cannot_be_are_refused_before_anything_is_heard(hear: Callable[..., Result]) -> None:
+    assert hear("-o", "talk", "-t", "txt,json").exit_code == 0
+    assert Path("talk.txt").read_text() == "one two three\n" and Path("talk.json").exists()
+    result = hear("-o", "talk.json", "-t", "srt,json")
+    assert result.exit_code == 1 and "talk.json exists already: choose another name for -o" in result.stderr
+    assert not Path("talk.srt").exists()
+    result = hear("-o", "talk.txt/more")
+    assert result.exit_code == 1 and "talk.txt/more.txt cannot be written" in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--record", "a.wav"], "ends in .flac, not a.wav"),
+        (["-t", "srt"], "name a file with -o"),
+        (["--latency", __file__, "--timestamps"], "leave out --timestamps"),
+        (["--timeout", "-1"], "'--timeout'"),
+        (["--until-silence", "0"], "'--until-silence'"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(hear: Callable[..., Result], options: list[str], says: str) -> None:
+    result = hear(*options)
+    assert result.exit_code == 2 and says in result.stderr and not result.stdout
+    assert not Path("a.wav").exists()
+
+
+def test_ctrl_c_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        stop = stop_at_signals()
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        monkeypatch.setattr("asr.cli.listen.REPEAT_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):  # so that the cursor is shown again, and transcripts are written
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
 
 
 def segment(text: str, final: bool = True) -> Segment:
@@ -286,6 +424,9 @@ def test_json_repeats_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line.get("partial") for line in lines] == [None, "a", "a b", ""]
     assert lines[-1]["final"][0]["words"] == [{"text": "a b", "start": 61.04, "end": 3725.96, "confidence": 0.5}]
+    written = Segment(1, "A.", 0.0, 1.0, (Word("a", 0.0, 1.0, 0.5, "A."),), True)
+    view.update(update((written,), ""))
+    assert json.loads(capsys.readouterr().out)["final"][0]["words"][0]["written"] == "A."
 
 
 @pytest.mark.parametrize(("text", "width", "shown"), [("abc", 3, "abc"), ("abcd", 3, "…cd"), ("abcd", 1, "…")])
@@ -320,6 +461,23 @@ def test_a_recording_whose_program_is_killed_holds_what_came(tmp_path: Path, fra
     whole.close()
     if frames:
         assert np.array_equal(np.rint(read_audio(tmp_path / "whole.flac") * 32768), samples)
+
+
+def test_a_recording_on_a_full_disk_says_so_and_holds_what_came(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys, numpy as np; from pathlib import Path; from asr.audio import Recording\n"
+        "from asr.errors import AudioError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n"
+        "samples = np.random.default_rng(0).integers(-9000, 9000, 50000).astype(np.int16)\n"
+        "recording = Recording(Path(sys.argv[1]), 16000)\n"
+        "try:\n    for i in range(0, 50000, 320): recording.write(samples[i : i + 320])\n"
+        "except AudioError as error: print(error)\n"
+        "recording.close()\n"
+    )
+    path = tmp_path / "r.flac"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert done.stdout.startswith(f"{path} cannot be written any more: it ends after 1 s"), done.stderr
+    assert len(read_audio(path)) >= 12288
 
 
 def test_a_recording_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from asr.audio import read_audio
 from asr.doctor import Finding, examine
 from asr.loopback import Loopback
 from asr.microphone import Microphone, Notice, find_device, to_mono
-from asr.portaudio import Block, CaptureOptions, MicrophoneError, devices, quiet_native_errors, refresh
+from asr.portaudio import Block, CaptureOptions, Device, MicrophoneError, devices, quiet_native_errors, refresh
 
 DATA = Path(__file__).parent / "data"
 live = pytest.mark.live
@@ -146,7 +147,7 @@ def test_a_slow_reader_is_told_of_lag_and_loss_once_each_and_nothing_breaks(loop
 def test_without_any_source_the_error_says_what_to_do(loopback: Loopback) -> None:
     loopback.unplug()
     try:
-        with pytest.raises(MicrophoneError, match=r"cannot be opened \(.*\): close the program that uses it"):
+        with pytest.raises(MicrophoneError, match=r"cannot be opened: it is probably unplugged .*; plug it in, or"):
             Microphone().open()
     finally:
         loopback.plug()
@@ -168,8 +169,157 @@ def test_channels_are_mixed_or_picked() -> None:
     samples = np.array([[100, 300], [-5, -6], [32767, 32767]], np.int16)
     assert to_mono(samples).tolist() == [200, -6, 32767]
     assert to_mono(samples, 1).tolist() == [300, -6, 32767]
+    assert to_mono(samples, 2).tolist() == [200, -6, 32767]  # no such channel any more
     assert to_mono(samples[:, :1]).tolist() == [100, -5, 32767]
     assert to_mono(samples).dtype == np.int16
+
+
+# A device that comes back, without sound
+
+
+class Script:
+    """Devices, and for each time that one is opened the blocks it gives before it stops."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *takes: Sequence[NDArray[np.int16]]) -> None:
+        self.present = [device(3)]
+        self.takes = [list(take) for take in takes]
+        self.opened: list[Device] = []
+        self.rates = [16000] * len(takes)  # granted, each time
+        script = self
+
+        class Scripted:
+            latency = 0.0
+
+            def __init__(self, wanted: Device, channel: int | None, options: CaptureOptions, rate: int) -> None:
+                self.rate = script.rates[len(script.opened)]
+                self.channels = wanted.channels
+                self._blocks = script.takes[len(script.opened)]
+                script.opened.append(wanted)
+
+            @property
+            def waiting_frames(self) -> int:
+                return sum(map(len, self._blocks))
+
+            def get(self, timeout: float) -> Block | None:
+                return Block(self._blocks.pop(0), self.rate, 0.0, 0.0) if self._blocks else None
+
+            def take_losses(self) -> tuple[int, int]:
+                return 0, 0
+
+            def is_gone(self) -> bool:
+                return True
+
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr("asr.microphone.Capture", Scripted)
+        monkeypatch.setattr("asr.microphone.devices", lambda: self.present)
+        monkeypatch.setattr("asr.microphone.refresh", lambda: None)
+
+    def play(self, microphone: Microphone) -> list[Block | Notice]:
+        """What is read until every take is over."""
+        found = []
+        while len(self.opened) < len(self.takes) or self.takes[-1] or isinstance(found[-1], Notice):
+            if event := microphone.read(0):
+                found.append(event)
+        return found
+
+
+def device(number: int, channels: int = 2, name: str = "USB") -> Device:
+    return Device(number, name, channels, 16000.0, False, "ALSA")
+
+
+def sound(frames: int, channels: int = 2) -> NDArray[np.int16]:
+    return np.tile(np.arange(1, channels + 1, dtype=np.int16) * 1000, (frames, 1))
+
+
+AT_ONCE = CaptureOptions(retry_seconds=0.0)
+
+
+def test_a_device_is_back_with_its_first_sound_and_lost_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(monkeypatch, [sound(10)], [], [], [sound(20), sound(30)])
+    with Microphone("USB", options=AT_ONCE) as microphone:
+        told = script.play(microphone)
+    assert [event.kind if isinstance(event, Notice) else len(event.samples) for event in told] == [
+        10, "lost", "back", 20, 30,
+    ]  # fmt: skip
+
+
+def test_a_device_that_comes_back_with_fewer_channels_is_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(monkeypatch, [sound(10)], [sound(10, 1)])
+    with Microphone("USB", channel=1, options=AT_ONCE) as microphone:
+        first = microphone.read(0)
+        assert isinstance(first, Block) and to_mono(first.samples, microphone.channel)[0] == 2000
+        script.present = [device(3, channels=1)]
+        told = script.play(microphone)
+    assert [event.kind for event in told if isinstance(event, Notice)] == ["lost", "back"]
+    assert isinstance(told[1], Notice) and "without channel 2" in told[1].text
+    assert isinstance(told[2], Block) and to_mono(told[2].samples, microphone.channel)[0] == 1000
+
+
+@pytest.mark.parametrize(
+    ("present", "number"),
+    [([2, 3], 3), ([5, 6], 5), ([2], 2)],
+    ids=["the old number", "the first", "the only one"],
+)
+def test_of_devices_of_one_name_that_of_the_old_number_comes_back(
+    monkeypatch: pytest.MonkeyPatch, present: list[int], number: int
+) -> None:
+    script = Script(monkeypatch, [sound(10)], [sound(10)])
+    script.present = [device(2), device(3)]
+    with Microphone(3, options=AT_ONCE) as microphone:
+        microphone.read(0)
+        script.present = [device(1, name="other"), *map(device, present)]
+        script.play(microphone)
+    assert [device.number for device in script.opened] == [3, number]
+
+
+def test_a_device_that_comes_back_at_another_rate_is_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    wave = np.rint(9000 * np.sin(np.arange(44100) * 2 * np.pi * 440 / 44100)).astype(np.int16)[:, None]
+    script = Script(monkeypatch, [sound(10)], np.split(wave, 50))
+    script.rates = [16000, 44100]
+    with Microphone("USB", channel=1, options=AT_ONCE) as microphone:
+        told = script.play(microphone)
+    blocks = [event for event in told[1:] if isinstance(event, Block)]
+    assert {block.rate for block in blocks} == {16000}
+    heard = np.concatenate([to_mono(block.samples, 1) for block in blocks])
+    expected = np.rint(9000 * np.sin(np.arange(len(heard)) * 2 * np.pi * 440 / 16000))
+    assert 0.9 * 16000 < len(heard) <= 16000
+    assert np.abs(heard[100:] - expected[100:]).max() < 20
+
+
+class Refusing:
+    """PortAudio whose devices are opened at some rates only."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, granted: Sequence[int], code: int) -> None:
+        self.granted, self.code = granted, code
+
+    def RawInputStream(self, samplerate: int, **_: object) -> SimpleNamespace:  # noqa: N802
+        if samplerate not in self.granted:
+            raise self.PortAudioError("Error opening RawInputStream", self.code)
+        nothing = lambda **_: None  # noqa: E731
+        return SimpleNamespace(start=nothing, abort=nothing, close=nothing, latency=0.1, active=True)
+
+
+def test_a_refused_rate_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr.portaudio._sounddevice", lambda: Refusing([44100], -9997))
+    monkeypatch.setattr("asr.microphone.devices", lambda: [device(3)])
+    with Microphone(rate=48000) as microphone:
+        assert microphone.rate == 48000 and microphone._capture is not None and microphone._capture.rate == 44100
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(-9999, "probably unplugged"), (-9997, "none of the rates 16000, 48000, .* Hz"), (-9985, "another program")],
+)
+def test_a_device_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, code: int, says: str) -> None:
+    monkeypatch.setattr("asr.portaudio._sounddevice", lambda: Refusing([], code))
+    monkeypatch.setattr("asr.microphone.devices", lambda: [device(3)])
+    with pytest.raises(MicrophoneError, match=rf"^'USB' cannot be opened: .*{says}.*`asr microphones`\.$"):
+        Microphone().open()
 
 
 # The doctor

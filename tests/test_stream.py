@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -180,6 +181,46 @@ def test_what_the_first_reading_takes_for_silence_is_read_again(
     whole = greedy.best(greedy.step(greedy.start(), real.second(heard)["spelling"]))[0].words
     same = [word.text for segment in found for word in segment.words]
     assert len(same) > 3 and same[:-2] == [word.text for word in whole][: len(same) - 2]
+
+
+LETTERS = ("<blank>", "▁c", "a", "r", "y", "i", "n", "g")
+
+
+def spelled(*words: str, pause: int = 25) -> list[int]:
+    """The best token of each frame: two frames a letter, a blank after each, and a pause after each word."""
+    frames = [BLANK] * 5
+    for word in words:
+        pieces = [word[0].join(("▁", "")), *word[1:]]
+        frames += [token for piece in pieces for token in (*[LETTERS.index(piece)] * 2, BLANK)] + [BLANK] * pause
+    return frames
+
+
+@pytest.mark.parametrize("how", ["pause", "key"])
+def test_an_endpoint_resets_nothing(tiny: Recognizer, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The network's state goes on over a pause and a released key: here it is the place in what is being said, so
+    that a stream which began anew would hear the first word again, and a word like the one before loses no letter."""
+    real = tiny.network
+    network = type(real)(real.directory, real.config, real._first, real._second)
+    said = np.array(spelled("car", "carrying"))
+
+    def first(audio: Samples, state: State) -> FirstReading:
+        place, frames = int(state["place"][0]), len(audio) // network.frame_samples
+        heard = np.resize(said, max(len(said), place + frames))[place : place + frames]
+        table = np.full((frames, len(real.heads["spelling"])), -20.0, np.float32)
+        table[np.arange(frames), heard] = 0.0
+        hidden = np.zeros((frames, int(real.config["hidden"])), np.float32)
+        return FirstReading(hidden, {"spelling": table}, {"place": state["place"] + frames})
+
+    monkeypatch.setattr(network, "first", first)
+    monkeypatch.setattr(network, "initial_state", lambda: {"place": np.zeros(1, np.float32)})
+    letters = Greedy([*LETTERS, *"?" * (len(real.heads["spelling"]) - len(LETTERS))])
+    model = Model(network, letters, letters)
+    stream = Stream(model, Options(second_reading=None))
+    sound = np.zeros((len(said) - network.look_ahead_frames) * network.frame_samples, np.float32)
+    cut = 14 * network.frame_samples if how == "key" else 0
+    found = stream.feed(sound[:cut]) + (stream.end_segment() if how == "key" else [])
+    found += stream.feed(sound[cut:]) + stream.finish()
+    assert [[word.text for word in segment.words] for segment in found] == [["car"], ["carrying"]]
 
 
 # 2. Save and restore anywhere change nothing
@@ -672,9 +713,12 @@ def test_a_step_is_whole_frames(tiny: Recognizer, seconds: float) -> None:
 def test_options_out_of_bounds() -> None:
     with pytest.raises(StreamError, match="inline, background"):
         Options(second_reading="later")  # type: ignore[arg-type]
-    for options in ({"nbest": 0}, {"context_seconds": -1.0}, {"context_seconds": np.nan}):
+    for nbest in (0, 2000):
+        with pytest.raises(StreamError, match=f"1 to 1000 readings, not {nbest}"):
+            Options(nbest=nbest)
+    for seconds in (-1.0, np.nan):
         with pytest.raises(StreamError, match="around"):
-            Options(**options)
+            Options(context_seconds=seconds)
 
 
 def test_hotwords_that_the_model_cannot_use_are_refused(tiny: Recognizer) -> None:
@@ -684,3 +728,25 @@ def test_hotwords_that_the_model_cannot_use_are_refused(tiny: Recognizer) -> Non
     with pytest.raises(AsrError, match="hotwords"):
         stream.hotwords = {"schmidhuber": 6.0}
     assert stream.hotwords == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("words", "hochreiter"),
+        ("words", [1]),
+        ("words", None),
+        ("grammar", 7),
+        ("grammar", ["yes", None]),
+        ("hotwords", "lstm:6"),
+        ("hotwords", ["lstm"]),
+        ("hotwords", {"lstm": "a"}),
+        ("hotwords", {7: 6.0}),
+    ],
+)
+def test_what_is_expected_has_to_be_of_the_kind(tiny: Recognizer, name: str, value: object) -> None:
+    with pytest.raises(AsrError, match=f"given .*{name}=.*, not as {re.escape(repr(value))}"):
+        tiny.stream(**{name: value})
+    if name == "hotwords":
+        with pytest.raises(AsrError, match="not as"):
+            tiny.stream().hotwords = value  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from asr.errors import AsrError
 from asr.lexicon import Lexicon, read_pronunciations
 from asr.network import Network
 from asr.rejection import Rejection
-from asr.tune import Spoken, TuneOptions, halves, search, tune_reading
+from asr.tune import Spoken, TuneOptions, halves, search, store, tune_reading
 
 
 def test_the_search_finds_the_bottom_of_a_valley() -> None:
@@ -75,6 +76,17 @@ def test_tuning_takes_errors_and_overconfidence_away() -> None:
     assert sum(count for *_, count in tuned.confidences[1].diagram) > 150
     assert "lm_weight" not in tuned.tried[0][0]
     assert 0 < tuned.most_doubt < 2
+
+
+def test_a_new_configuration_renews_its_checksum(tmp_path: Path) -> None:
+    model = write_oracle(tmp_path / "model")
+    for sums in (None, "0  first.onnx\n0  model.json\n0 *other-model.json\n"):
+        if sums:
+            (model / "SHA256SUMS").write_text(sums)
+        store(model, {})
+        assert (model / "SHA256SUMS").exists() == bool(sums)
+    digest = hashlib.sha256((model / "model.json").read_bytes()).hexdigest()
+    assert (model / "SHA256SUMS").read_text() == f"0  first.onnx\n{digest}  model.json\n0 *other-model.json\n"
 
 
 def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:

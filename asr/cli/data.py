@@ -78,7 +78,12 @@ def prepare(
 @click.argument("manifests", type=_FILE, nargs=-1, required=True, metavar="MANIFEST...")
 @click.option("--report", type=_FILE, help="Write a page with histograms and the worst clips, playable.")
 @click.option("--worst", default=200, show_default=True, help="How many clips the page shows.")
-@click.option("--alphabet", metavar="LETTERS", help="What lower-case text may hold besides spaces.  [default: English]")
+@click.option(
+    "--alphabet",
+    metavar="LETTERS",
+    help="What lower-case text may hold besides spaces, for a look at other languages: training knows a-z and "
+    "apostrophe only.  [default: what training reads]",
+)
 @click.option("--jobs", type=click.IntRange(1), default=_JOBS, show_default=True, help="Files read at once.")
 def check(manifests: tuple[Path, ...], report: Path | None, worst: int, alphabet: str | None, jobs: int) -> None:
     """Decode every utterance and say what is wrong with it.

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from asr.cli.options import (
     endpoint_option,
     every_sound_option,
     grammar_option,
+    hotwords_file_option,
     hotwords_option,
     model_option,
     no_second_reading_option,
@@ -60,6 +62,7 @@ KEYBOARDS = ("xdotool", "wtype", "ydotool", "clipboard", "stdout")
     help="Instead of ~/.config/asr/dictation.toml.",
 )
 @hotwords_option
+@hotwords_file_option
 @words_option
 @grammar_option
 @no_second_reading_option
@@ -79,6 +82,7 @@ def dictate(
     pre_roll: float,
     config: Path | None,
     hotwords: str | None,
+    hotwords_file: Path | None,
     words: Path | None,
     grammar: str | None,
     no_second_reading: bool,
@@ -89,6 +93,7 @@ def dictate(
     to pressing a key and `end` to letting it go. Nothing is ever erased but what the dictation itself has typed.
     """
     if context.invoked_subcommand is not None:
+        refuse_options(context)
         return
     from asr.cli.expected import grammar_from, hotwords_from, words_from
     from asr.cli.listen import stop_at_signals
@@ -109,7 +114,7 @@ def dictate(
         reason = UNKNOWN_FOCUS if keyboard.can_erase else "What is printed stays printed."
         raise AsrError(f"--tentative type is refused here. {reason} Use --tentative hold.")
     expected = StreamOptions(
-        hotwords=None if hotwords is None else hotwords_from(hotwords),
+        hotwords=hotwords_from(hotwords, hotwords_file),
         grammar=None if grammar is None else grammar_from(grammar),
         words=() if words is None else words_from(words),
         endpoint=endpoint,
@@ -126,6 +131,7 @@ def dictate(
         )
         if desktop is None and name != "stdout":
             report("The focus is unknown here: `scratch that` and `cancel` will erase nothing.")
+            report("Held keys are unknown too: let go of Shift, Ctrl, Alt and Super before a sentence is typed.")
         if pre_roll:
             report(f"The microphone stays open: the last {pre_roll:g} s are kept until `begin` or thrown away.")
         if wait:
@@ -161,6 +167,16 @@ def open_keyboard(name: str, desktop: X11Desktop | None, keys: KeyboardOptions) 
     return Stdout()
 
 
+def refuse_options(context: click.Context) -> None:
+    """Options before a command would change nothing: the dictation that it steers runs already."""
+    for option in context.command.params:
+        if option.name and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise AsrError(
+                f"{option.opts[0]} belongs to the start of a dictation, not to `{context.invoked_subcommand}`, which "
+                "steers the running one: leave it out."
+            )
+
+
 def report(text: str) -> None:
     click.echo(text, err=True)
 
@@ -173,6 +189,8 @@ def _command(name: str, help_text: str) -> click.Command:
         answer = send(name, socket_path())
         if text := str(answer.get("text", "")).strip(" "):
             click.echo(text)
+        if notice := answer.get("notice"):
+            report(str(notice))
         report(str(answer["state"]))
 
     return command

@@ -64,10 +64,11 @@ def evaluate(
     texts normalized as in training.
     """
     from asr.cli.expected import grammar_from
-    from asr.evaluate import Settings, compare, load_evaluation, save_evaluation
-    from asr.evaluate.report import comparison_rows, heading, notes, summary_rows, text_table, write_report
+    from asr.evaluate import Settings, load_evaluation, save_evaluation
+    from asr.evaluate.outcome import is_evaluation
+    from asr.evaluate.report import heading, notes, summary_rows, text_table, write_report
 
-    if manifest.suffix == ".json":
+    if is_evaluation(manifest):
         evaluation = load_evaluation(manifest)
     else:
         phrases = None if grammar is None else grammar_from(grammar)
@@ -84,9 +85,18 @@ def evaluate(
     if report is not None:
         write_report(report, evaluation)
     if against is not None:
-        other = load_evaluation(against)
-        click.echo(f"\nA: {heading(evaluation)}\nB: {heading(other)}")
-        click.echo(text_table(*comparison_rows(compare(evaluation, other))))
+        _compare(evaluation, load_evaluation(against))
+
+
+def _compare(ours: Evaluation, theirs: Evaluation) -> None:
+    from asr.evaluate import compare
+    from asr.evaluate.report import comparison_notes, comparison_rows, heading, text_table
+
+    comparisons = compare(ours, theirs)
+    click.echo(f"\nA: {heading(ours)}\nB: {heading(theirs)}")
+    click.echo(text_table(*comparison_rows(comparisons)))
+    for note in comparison_notes(comparisons):
+        click.echo(note)
 
 
 def _evaluate(

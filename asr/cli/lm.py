@@ -106,16 +106,16 @@ def train(
     Text is normalized as everywhere here; a sentence whose spoken form is not known, as with digits, is left out.
     Texts that belong together, joined by commas, count as one: books-1.txt,books-2.txt.
     """
+    from asr.cli.expected import vocabulary_from
     from asr.ngram.counts import lines
     from asr.ngram.train import TrainOptions
     from asr.ngram.train import train as train_model
 
     options = TrainOptions(order, vocabulary, prune, megabytes)
-    chosen, preferred = (
-        [word for line in lines(path) for word in line.split()[:1]] if path else [] for path in (words, prefer)
-    )
+    chosen = [] if words is None else vocabulary_from(words)
+    preferred = set() if prefer is None else {word for line in lines(prefer) for word in line.split()[:1]}
     with _progress() as report:
-        model = train_model(texts, options, heldout, list(dict.fromkeys(chosen)), set(preferred), report)
+        model = train_model(texts, options, heldout, chosen, preferred, report)
     _write(model, output)
 
 
@@ -125,15 +125,27 @@ def train(
 @click.option("--order", type=click.IntRange(1, 6), help="Read n-grams up to this length only.")
 @click.option("--megabytes", type=click.FloatRange(0, min_open=True), help=_SIZE_HELP)
 def import_arpa(file: Path, output: Path, order: int | None, megabytes: float | None) -> None:
-    """Make the compact model of an ARPA FILE (also .gz, .bz2, .xz)."""
+    """Make the compact model of an ARPA FILE (also .gz, .bz2, .xz).
+
+    Words that are written in another way than normalized text stay as they are, and are counted.
+    """
     from asr.ngram.arpa import read_arpa
+    from asr.ngram.counts import SPECIAL_WORDS
     from asr.ngram.train import prune_to_size
+    from asr.text import is_normalized
 
     with _progress() as report:
         model = read_arpa(file, order, report)
         if megabytes:
             model = prune_to_size(model, megabytes, report)
     _write(model, output)
+    words = model.words[len(SPECIAL_WORDS) :]
+    if lost := [word for word in words if not is_normalized(word)]:
+        click.echo(
+            f"{len(lost):,} of its {len(words):,} words will never be found, for example {', '.join(lost[:3])}: "
+            "texts are normalized to small letters, without marks, figures and abbreviations.",
+            err=True,
+        )
 
 
 @lm.command()

@@ -51,6 +51,7 @@ hotwords_option = click.option(
     metavar="LIST|FILE",
     help='Words to expect: "hochreiter:6,lstm", or a file, one a line; word=sounds like says how one sounds.',
 )
+hotwords_file_option = click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="More of them.")
 words_option = click.option(
     "--words",
     metavar="FILE",

@@ -16,11 +16,11 @@ import click
 from asr.audio import Audio
 from asr.cli.expected import grammar_from, hotwords_from, words_from
 from asr.cli.options import (
-    EXISTING,
     SoundPath,
     endpoint_option,
     every_sound_option,
     grammar_option,
+    hotwords_file_option,
     hotwords_option,
     model_option,
     no_second_reading_option,
@@ -52,10 +52,12 @@ ONE_RECORDING = ("srt", "vtt", "tsv", "textgrid")  # what cannot be told apart w
 @click.option("--jobs", type=click.IntRange(1), help="Files at once (default: one for each processor core).")
 @endpoint_option
 @hotwords_option
-@click.option("--hotwords-file", metavar="FILE", type=EXISTING, help="More of them.")
+@hotwords_file_option
 @words_option
 @grammar_option
-@click.option("--nbest", type=click.IntRange(1), default=1, metavar="N", help="Readings of each segment, in json.")
+@click.option(
+    "--nbest", type=click.IntRange(1, 1000), default=1, metavar="N", help="Readings of each segment, in json."
+)
 @no_second_reading_option
 @plain_option
 @every_sound_option
@@ -98,7 +100,7 @@ def transcribe(
     if channel is not None:
         pick = channel - 1
     options = StreamOptions(
-        hotwords=read_hotwords(hotwords, hotwords_file),
+        hotwords=hotwords_from(hotwords, hotwords_file) or {},
         grammar=None if grammar is None else grammar_from(grammar),
         words=words_from(words) if words else (),
         endpoint=endpoint,
@@ -180,11 +182,6 @@ def refuse_what_cannot_be_shown(output: Path | None, types: Sequence[str], strea
         )
     if nbest > 1 and "json" not in types:
         raise click.UsageError(f"--nbest {nbest} shows in json only: add -t json, or leave --nbest out.")
-
-
-def read_hotwords(given: str | None, file: Path | None) -> dict[str, float]:
-    """Hotwords of a list and of a file."""
-    return (hotwords_from(str(file)) if file else {}) | (hotwords_from(given) if given else {})
 
 
 def collect(reading: Iterator[Segment], audio: Audio) -> tuple[list[Segment], str | None]:

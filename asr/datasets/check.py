@@ -13,7 +13,7 @@ import numpy as np
 
 from asr.audio import Audio, as_mono
 from asr.datasets.manifest import Utterance
-from asr.errors import AudioError, TextError
+from asr.errors import AsrError, AudioError, TextError
 from asr.text import normalize
 
 
@@ -109,8 +109,11 @@ def check(
     """Every utterance of `manifests` (by name), measured, with its problems; in their order.
 
     Several manifests are taken for splits that must share no speaker and no sound. `alphabet` are the characters that
-    lower-case text may hold besides spaces; without it `asr.text.normalize` decides.
+    lower-case text may hold besides spaces; without it `asr.text.normalize` decides. Raises `AsrError` for an empty
+    manifest.
     """
+    if empty := [name for name, utterances in manifests.items() if not utterances]:
+        raise AsrError(f"{empty[0]}: holds no utterance; write it again with `asr data prepare` or `asr data convert`")
     pairs = [(name, utterance) for name, utterances in manifests.items() for utterance in utterances]
 
     def measured(pair: tuple[str, Utterance]) -> Clip:

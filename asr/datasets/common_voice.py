@@ -8,7 +8,7 @@ Downloading needs an account at Mozilla Data Collective, so that the archive is 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from asr.datasets.corpus import UNMEASURED, Parts, missing, wanted
@@ -17,6 +17,7 @@ from asr.datasets.manifest import Utterance
 from asr.errors import AsrError
 
 ARCHIVES: dict[str, Archive] = {}
+PARTS = ()  # only the corpus itself tells its languages
 _SPLITS = ("train", "dev", "test")
 _SPEAKER_DIGITS = 16  # of the 128 in a client_id
 
@@ -24,11 +25,12 @@ _SPEAKER_DIGITS = 16  # of the 128 in a client_id
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The clips below `root`, for each language as `<language>_train`, `_dev` and `_test`, or `_validated`.
 
-    `parts` chooses languages (`de`) or splits of a language (`de_test`).
+    `parts` chooses languages (`de`) or splits of a language (`de_test`). Raises `AsrError` where one of them is there
+    in two releases: a training clip of the one may be a test clip of the other.
     """
     folders = sorted(path.parent for path in root.glob("cv-corpus-*/*/clips"))
     if not folders:
-        raise missing(root / "cv-corpus-*" / "<language>" / "clips", "common_voice")
+        raise missing(root / "cv-corpus-*" / "<language>" / "clips", "common_voice", "--archive FILE")
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         splits = [folder / f"{split}.tsv" for split in _SPLITS if (folder / f"{split}.tsv").is_file()]
@@ -36,11 +38,25 @@ def find(root: Path, parts: Collection[str] = ()) -> Parts:
             tables.setdefault(f"{folder.name}_{table.stem}", []).append(table)
     languages = [name.rpartition("_")[0] for name in tables]
     chosen = wanted(parts, [*tables, *languages])
+    chosen_languages = {name.partition("_")[0] for name in chosen}
+    _refuse_two_releases(folder for folder in folders if folder.name in chosen_languages)
     return {
         name: [utterance for table in files for utterance in _clips(table)]
         for name, files in tables.items()
         if name in chosen or name.rpartition("_")[0] in chosen
     }
+
+
+def _refuse_two_releases(folders: Iterable[Path]) -> None:
+    """What a delta adds is no release of its own."""
+    releases: dict[str, Path] = {}
+    for folder in folders:
+        release = folder.parent
+        if "-delta-" not in release.name and (other := releases.setdefault(folder.name, release)) != release:
+            raise AsrError(
+                f"{release.parent}: holds two releases of {folder.name}, {other.name} and {release.name}, and training "
+                f"clips of the one can be test clips of the other; move one of them elsewhere"
+            )
 
 
 def _clips(table: Path) -> list[Utterance]:

@@ -29,11 +29,11 @@ def wanted(parts: Collection[str], known: Iterable[str]) -> list[str]:
     return list(parts) or names
 
 
-def missing(path: Path, name: str) -> AsrError:
-    """The error for a corpus that is not where it should be."""
+def missing(path: Path, name: str, ways: str = "--download or --archive FILE") -> AsrError:
+    """The error for a corpus that is not where it should be; `ways` are the options that put it there."""
     return AsrError(
         f"{path}: is not there; `asr data prepare {name} --root DIR` looks for the unpacked corpus below DIR, "
-        f"and --download or --archive FILE puts it there"
+        f"and {ways} puts it there"
     )
 
 
@@ -43,7 +43,7 @@ def lines(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig") as file:
             yield from (line.rstrip("\r\n") for line in file if line.strip())
     except UnicodeDecodeError:
-        raise AsrError(f"{path}: is not UTF-8 text; download the corpus again") from None
+        raise AsrError(f"{path}: is not UTF-8 text; save it as UTF-8, or download it again") from None
     except OSError as error:
         raise AsrError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -20,8 +20,9 @@ def read_kaldi(folder: Path, clips: Path | None = None, jobs: int = 2) -> list[U
     """The utterances of a Kaldi data directory that have text, in the order of `text`.
 
     Those that `segments` cuts out of longer recordings are written to `clips`. Commands in `wav.scp` are never run:
-    `flac -c -d -s FILE |` and `cat FILE |` are understood, others raise `AsrError`. Relative paths start, as for
-    Kaldi, at the current folder, or else at the data directory or the one above it.
+    `flac -c -d -s FILE |`, `cat FILE |` and the ffmpeg command of `write_kaldi` are understood, others raise
+    `AsrError`. Relative paths start, as for Kaldi, at the current folder, or else at the data directory or the one
+    above it.
     """
     if not (folder / "wav.scp").is_file():
         raise AsrError(f"{folder}: holds no wav.scp; is it a Kaldi data directory?")
@@ -89,18 +90,27 @@ def write_kaldi(folder: Path, utterances: Iterable[Utterance]) -> None:
 
 
 def _audio(value: str, folder: Path) -> Path:
-    path = value
-    if value.endswith("|"):
-        words = shlex.split(value.rstrip("| "))
-        files = [word for word in words[1:] if not word.startswith("-")]
-        if not (words and Path(words[0]).name in ("flac", "cat") and len(files) == 1 and "|" not in value[:-1]):
-            raise AsrError(
-                f"{folder / 'wav.scp'}: {value!r} is a command, and commands of others are not run; "
-                f"write WAV files first (Kaldi: wav-copy)"
-            )
-        path = files[0]
+    path = _decoded(value) if value.endswith("|") else value
+    if path is None:
+        raise AsrError(
+            f"{folder / 'wav.scp'}: {value!r} is a command, and commands of others are not run; "
+            f"write WAV files first (Kaldi: wav-copy)"
+        )
     candidates = [Path(path), folder / path, folder.parent / path]
     return next((candidate for candidate in candidates if candidate.exists()), candidates[1]).absolute()
+
+
+def _decoded(command: str) -> str | None:
+    """The file that a command decodes; None for a command that does, or might do, anything else."""
+    try:
+        words = shlex.split(command[:-1])
+    except ValueError:  # a quotation without end
+        return None
+    if len(words) > 4 and command == _command(Path(words[4])):
+        return words[4]
+    files = [word for word in words[1:] if not word.startswith("-")]
+    simple = words and Path(words[0]).name in ("flac", "cat") and len(files) == 1 and "|" not in command[:-1]
+    return files[0] if simple else None
 
 
 def _command(audio: Path) -> str:

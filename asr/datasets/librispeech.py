@@ -26,11 +26,12 @@ ARCHIVES = {
         "test-other": "d09c181bba5cf717b3dee7d4d592af11a3ee3a09e08ae025c5506f6ebe961c29",
     }.items()
 }
+PARTS = tuple(ARCHIVES)
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The utterances below `root`, by part; all parts that are there, or exactly `parts`."""
-    return find_parts(root, wanted(parts, ARCHIVES), "librispeech", complete=bool(parts))
+    return find_parts(root, wanted(parts, PARTS), "librispeech", complete=bool(parts))
 
 
 def find_parts(root: Path, parts: Collection[str], corpus: str, *, complete: bool) -> Parts:

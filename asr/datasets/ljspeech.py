@@ -20,11 +20,12 @@ ARCHIVES = {
         "sha256:be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5",
     )
 }
+PARTS = ("1.1",)
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The utterances below `root`."""
-    wanted(parts, ARCHIVES)
+    wanted(parts, PARTS)
     folder = root / "LJSpeech-1.1"
     if not (folder / "metadata.csv").is_file():
         raise missing(folder / "metadata.csv", "ljspeech")

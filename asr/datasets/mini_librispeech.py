@@ -17,8 +17,9 @@ ARCHIVES = {
     "train-clean-5": Archive(f"{_URL}/train-clean-5.tar.gz", "md5:5df7d4e78065366204ca6845bb08f490"),
     "dev-clean-2": Archive(f"{_URL}/dev-clean-2.tar.gz", "md5:6d7ab67ac6a1d2c993d050e16d61080d"),
 }
+PARTS = tuple(ARCHIVES)
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The utterances below `root`, by part."""
-    return find_parts(root, wanted(parts, ARCHIVES), "mini_librispeech", complete=bool(parts))
+    return find_parts(root, wanted(parts, PARTS), "mini_librispeech", complete=bool(parts))

@@ -12,6 +12,7 @@ from asr.datasets import CORPORA
 from asr.datasets.corpus import Parts, measure, wanted
 from asr.datasets.download import Archive, Patience, checksum, download
 from asr.datasets.extract import extract
+from asr.datasets.folder import left_out
 from asr.datasets.manifest import Utterance, write_manifest
 from asr.errors import AsrError
 
@@ -26,6 +27,7 @@ class Corpus(Protocol):
     """What a module of this package offers for its corpus."""
 
     ARCHIVES: Mapping[str, Archive]  # by part, or one for all parts; none where they are fetched by hand
+    PARTS: Collection[str]  # what `find` gives; none where only the unpacked corpus tells
 
     def find(self, root: Path, parts: Collection[str] = ()) -> Parts:
         """The utterances of the unpacked corpus below `root`, their durations unmeasured."""
@@ -33,7 +35,7 @@ class Corpus(Protocol):
 
 @dataclass
 class Prepared:
-    """The manifests that were written, and a sentence for each recording that could not be used."""
+    """The manifests that were written, and sentences about the recordings that could not be used."""
 
     manifests: dict[Path, list[Utterance]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -58,14 +60,16 @@ def prepare(
 ) -> Prepared:
     """Write `root/manifests/<name>_<part>.jsonl` for the corpus below `root`, after unpacking `archives` there.
 
-    Recordings that cannot be read are left out and named in the result. Raises `AsrError` where the corpus is not
+    Recordings that cannot be used are left out and named in the result. Raises `AsrError` where the corpus is not
     found, an archive is damaged, or a part is not known.
     """
     root = root.absolute()
     source = corpus(name)
+    if source.PARTS:
+        wanted(parts, source.PARTS)
     for file in archives:
         _unpack_given(source, file, root)
-    prepared = Prepared()
+    prepared = Prepared(problems=left_out(root) if name == "folder" else [])
     for part, utterances in source.find(root, parts).items():
         measured, problems = measure(utterances, jobs, _about(progress, part))
         path = root / "manifests" / f"{name}_{part}.jsonl"
@@ -94,7 +98,8 @@ def fetch(
     if not source.ARCHIVES:
         raise AsrError(_BY_HAND[name])
     by_part = len(source.ARCHIVES) > 1
-    for key in wanted(parts, source.ARCHIVES) if by_part else source.ARCHIVES:
+    chosen = wanted(parts, source.ARCHIVES if by_part else source.PARTS)
+    for key in chosen if by_part else source.ARCHIVES:
         archive = source.ARCHIVES[key]
         done = root / "downloads" / f"{archive.name}.unpacked"
         if done.exists():

@@ -22,6 +22,7 @@ ARCHIVES = {
         folder=_FOLDER,
     )
 }
+PARTS = ("train", "valid", "test")
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
@@ -32,7 +33,7 @@ def find(root: Path, parts: Collection[str] = ()) -> Parts:
         if not (folder / name).is_file():
             raise missing(folder / name, "speech_commands")
         part_of.update((line.strip(), part) for line in lines(folder / name))
-    found: Parts = {part: [] for part in wanted(parts, ("train", "valid", "test"))}
+    found: Parts = {part: [] for part in wanted(parts, PARTS)}
     for audio in sorted(folder.glob("[!_]*/*.wav")):
         word = audio.parent.name
         part = part_of.get(f"{word}/{audio.name}", "train")

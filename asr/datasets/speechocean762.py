@@ -14,13 +14,14 @@ from asr.datasets.download import Archive
 from asr.datasets.manifest import Utterance
 
 ARCHIVES = {"all": Archive("https://www.openslr.org/resources/101/speechocean762.tar.gz", None)}
+PARTS = ("train", "test")
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The utterances below `root` as `train` and `test`."""
     folder = root / "speechocean762"
     found: Parts = {}
-    for part in wanted(parts, ("train", "test")):
+    for part in wanted(parts, PARTS):
         if not (folder / part / "wav.scp").is_file():
             raise missing(folder / part / "wav.scp", "speechocean762")
         texts = dict(keyed_lines(folder / part / "text"))

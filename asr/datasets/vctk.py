@@ -21,11 +21,12 @@ ARCHIVES = {
         folder="VCTK-Corpus-0.92",
     )
 }
+PARTS = ("0.92",)
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
     """The utterances below `root` that have both text and sound."""
-    wanted(parts, ARCHIVES)
+    wanted(parts, PARTS)
     folder = root / "VCTK-Corpus-0.92"
     sounds = folder / "wav48_silence_trimmed"
     if not sounds.is_dir():

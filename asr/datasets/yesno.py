@@ -20,6 +20,7 @@ ARCHIVES = {
         "sha256:c3f49e0cca421f96b75b41640749167b52118f232498667ca7a5f9416aef8e73",
     )
 }
+PARTS = ("train", "test")
 
 
 def find(root: Path, parts: Collection[str] = ()) -> Parts:
@@ -27,7 +28,7 @@ def find(root: Path, parts: Collection[str] = ()) -> Parts:
     recordings = sorted(path for path in (root / "waves_yesno").glob("*.wav") if set(path.stem) <= set("01_"))
     if not recordings:
         raise missing(root / "waves_yesno", "yesno")
-    found: Parts = {part: [] for part in wanted(parts, ("train", "test"))}
+    found: Parts = {part: [] for part in wanted(parts, PARTS)}
     for index, audio in enumerate(recordings):
         part = "test" if index % 2 else "train"
         if part in found:

@@ -71,7 +71,10 @@ def socket_path(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 class Server:
-    """Takes commands, one at a time, and puts them into `requests`. A context manager."""
+    """Takes commands, in their order, and puts them into `requests`; each caller waits for its own answer alone.
+
+    A context manager.
+    """
 
     def __init__(self, path: Path) -> None:
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
@@ -105,25 +108,30 @@ class Server:
         self._thread.join(CLOSE_SECONDS)  # whoever said `quit` waits for the answer
 
     def _serve(self) -> None:
+        answering: list[threading.Thread] = []
         while True:
             try:
                 caller, _ = self._socket.accept()
             except OSError:
-                return
-            with caller, contextlib.suppress(OSError):
-                caller.settimeout(CALLER_SECONDS)  # nobody may keep the others waiting
-                answer = self._take(caller)
-                caller.sendall(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                break
+            caller.settimeout(CALLER_SECONDS)  # nobody may keep the others waiting
+            thread = threading.Thread(target=_answer, args=(caller, self._take(caller)), daemon=True)
+            thread.start()
+            answering = [*filter(threading.Thread.is_alive, answering), thread]
+        for thread in answering:
+            thread.join()
 
-    def _take(self, caller: socket.socket) -> Answer:
-        command = caller.makefile("rb").readline(LONGEST_REQUEST).decode(errors="replace").strip()
+    def _take(self, caller: socket.socket) -> Request:
+        """The request of a caller, on its way to the dictation or answered with what is wrong about it."""
+        request = Request(_command_of(caller))
         if _user_of(caller) != os.getuid():
-            return {"error": "This dictation belongs to another user."}
-        if command not in COMMANDS:
-            return {"error": f"There is no command {command!r}: take one of {', '.join(COMMANDS)}."}
-        request = Request(command)
-        self.requests.put(request)
-        return request.wait()
+            request.answer({"error": "This dictation belongs to another user."})
+        elif request.command not in COMMANDS:
+            known = ", ".join(COMMANDS)
+            request.answer({"error": f"There is no command {request.command!r}: take one of {known}."})
+        else:
+            self.requests.put(request)
+        return request
 
 
 def send(command: str, path: Path) -> Answer:
@@ -151,6 +159,19 @@ def _answers(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def _command_of(caller: socket.socket) -> str:
+    """The line that the caller sends; "" where it says nothing in time."""
+    try:
+        return caller.makefile("rb").readline(LONGEST_REQUEST).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _answer(caller: socket.socket, request: Request) -> None:
+    with caller, contextlib.suppress(OSError):
+        caller.sendall(json.dumps(request.wait(), ensure_ascii=False).encode() + b"\n")
 
 
 def _user_of(caller: socket.socket) -> int:

@@ -22,12 +22,14 @@ from asr.results import Segment, Word
 from asr.stream import Stream
 
 Phase = Literal["waiting", "dictating", "suspended"]
+NO_SOUND = "Waiting for the microphone: it is open and gives no sound yet."
 
 
 @dataclass(frozen=True, slots=True)
 class DictationOptions:
     tentative: Literal["hold", "type"] = "hold"  # whether words that may still change are typed
     pre_roll: float = 0.0  # seconds of sound kept from before `begin`; 0: the microphone is closed until then
+    silent_seconds: float = 2.0  # without a first sound, whoever said `begin` is told so
     tail_seconds: float = 0.3  # at `end`, wait at most so long for sound that is under way
     idle_seconds: float = 0.2  # between looks at the desktop while nothing is dictated
     read_seconds: float = 0.05
@@ -41,6 +43,7 @@ class _Pending:
     request: Request | None
     phase: Phase  # what it leads to
     since: float  # time.monotonic()
+    told: bool = False  # that it takes long
 
 
 class Dictation:
@@ -113,7 +116,7 @@ class Dictation:
         elif command == "suspend" and self.phase == "dictating":
             self._end(request, "suspended")
         elif command == "end" and self.phase == "suspended":
-            self.phase = "waiting"
+            self._stop("waiting")
             request.answer(self._answer())
         elif command == "cancel" and self.phase != "waiting":
             self._cancel()
@@ -162,7 +165,9 @@ class Dictation:
             if pending and pending.request:
                 pending.request.answer(self._answer())
         self._starting = self._ending = None
-        if not self._options.pre_roll:
+        if phase == "waiting" and self._options.pre_roll:
+            self._open()
+        else:
             self._microphone.close()
 
     # Sound
@@ -176,12 +181,23 @@ class Dictation:
                 self._keep(event)
         elif event is not None:
             self._report(event.text)
+        if (starting := self._starting) and time.monotonic() - starting.since > self._options.silent_seconds:
+            self._tell_of_silence(starting)
         if (ending := self._ending) and self._heard_all(ending, event if isinstance(event, Block) else None):
             self._ending = None
             self._write(self._stream.end_segment())
             self._stop(ending.phase)
             if ending.request:
                 ending.request.answer(self._answer(ending.since))
+
+    def _tell_of_silence(self, starting: _Pending) -> None:
+        """The microphone is open and gives no sound (it is switched off, or its sound server suspends it)."""
+        if not starting.told:
+            self._report(NO_SOUND)
+            starting.told = True
+        if starting.request:
+            starting.request.answer(self._answer(starting.since) | {"notice": NO_SOUND})
+            starting.request = None
 
     def _heard_all(self, ending: _Pending, block: Block | None) -> bool:
         if block is not None and block.captured >= ending.since:
@@ -216,7 +232,7 @@ class Dictation:
         """Writes final words, and after them what is tentative."""
         pieces = list(self._typist.context())
         rendered = self._render(words, pieces)
-        with self._reporting():
+        with self._reporting(rendered.text):
             taken, erased = rendered.taken, rendered.erased
             if (taken or erased) and self._typist.take_back(taken, erased):
                 del self._said[max(0, len(self._said) - taken) :]
@@ -246,9 +262,10 @@ class Dictation:
             return render(words, pieces, replace(self._phrases, hook=None))
 
     @contextlib.contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self, final: str = "") -> Iterator[None]:
+        """Says why typing failed, and the final text, which is in no window now."""
         try:
             yield
         except AsrError as error:
             self._typist.forget()
-            self._report(str(error))
+            self._report(f"{error} Final text: {final.strip()!r}." if final.strip() else str(error))

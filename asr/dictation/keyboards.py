@@ -7,25 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from asr.dictation.programs import KeyboardError, hand_over, output, require, run
 from asr.dictation.x11 import X11Desktop
-from asr.errors import AsrError
 
-PACKAGES = {
-    "xdotool": "xdotool",
-    "xclip": "xclip",
-    "wtype": "wtype",
-    "ydotool": "ydotool",
-    "wl-copy": "wl-clipboard",
-    "wl-paste": "wl-clipboard",
-}  # program: Debian package (Fedora's and Arch's have the same names)
-
-
-class KeyboardError(AsrError):
-    """A program that presses keys is missing or has failed."""
+# What plain text is called in a clipboard, the best name first.
+TEXT_TYPES = ("text/plain;charset=utf-8", "UTF8_STRING", "text/plain", "STRING", "TEXT")
+MORE_THAN_TEXT = ("image/", "text/uri-list")  # pictures and files have a text beside them, which is not all of them
+PROBE_SECONDS = 5.0  # for wtype to find out whether it may type
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +26,7 @@ class KeyboardOptions:
     paste_key: str = "shift+Insert"  # what pastes; terminals and toolkits take it, a few programs want "ctrl+v"
     paste_seconds: float = 1.0  # for a window to fetch what was pasted
     program_seconds: float = 20.0  # a program that takes longer hangs
+    clipboard_seconds: float = 5.0  # the same for what reads and fills the clipboard
 
 
 class Keyboard(Protocol):
@@ -56,7 +49,7 @@ class Xdotool:
     name, tried, can_erase = "xdotool", True, True
 
     def __init__(self, desktop: X11Desktop, options: KeyboardOptions) -> None:
-        _require("xdotool")
+        require("xdotool")
         self._desktop = desktop
         self._options = options
         self._paste = Clipboard(desktop, options) if shutil.which("xclip") else None
@@ -64,7 +57,7 @@ class Xdotool:
 
     def write(self, text: str) -> None:
         if all(map(self._desktop.can_type, text)):
-            self._run(["xdotool", "type", *self._delay, "--file", "-"], text)
+            run(["xdotool", "type", *self._delay, "--file", "-"], self._options.program_seconds, text)
         elif self._paste is None:
             raise KeyboardError("The text has characters that this keyboard layout lacks: install xclip to paste them.")
         else:
@@ -72,10 +65,7 @@ class Xdotool:
 
     def erase(self, count: int) -> None:
         if count:
-            self._run(["xdotool", "key", *self._delay, "--repeat", str(count), "BackSpace"])
-
-    def _run(self, command: list[str], text: str | None = None) -> None:
-        _run(command, self._options, text)
+            run(["xdotool", "key", *self._delay, "--repeat", str(count), "BackSpace"], self._options.program_seconds)
 
 
 class Wtype:
@@ -84,15 +74,15 @@ class Wtype:
     name, tried, can_erase = "wtype", True, True
 
     def __init__(self, options: KeyboardOptions) -> None:
-        _require("wtype")
+        require_wtype()
         self._options = options
 
     def write(self, text: str) -> None:
-        _run(["wtype", "-d", str(self._options.key_milliseconds), "-"], self._options, text)
+        run(["wtype", "-d", str(self._options.key_milliseconds), "-"], self._options.program_seconds, text)
 
     def erase(self, count: int) -> None:
         if count:
-            _run(["wtype", *["-k", "BackSpace"] * count], self._options)
+            run(["wtype", *["-k", "BackSpace"] * count], self._options.program_seconds)
 
 
 class Ydotool:
@@ -102,20 +92,22 @@ class Ydotool:
     backspace = 14  # the kernel's KEY_BACKSPACE
 
     def __init__(self, options: KeyboardOptions) -> None:
-        _require("ydotool")
+        require("ydotool")
         self._options = options
 
     def write(self, text: str) -> None:
         if not text.isascii():
-            raise KeyboardError("ydotool can type ASCII alone: use `--type clipboard` for this text.")
-        _run(
-            ["ydotool", "type", "--key-delay", str(self._options.key_milliseconds), "--file", "-"], self._options, text
+            raise KeyboardError("ydotool can type ASCII alone, and this text has other characters.")
+        run(
+            ["ydotool", "type", "--key-delay", str(self._options.key_milliseconds), "--file", "-"],
+            self._options.program_seconds,
+            text,
         )
 
     def erase(self, count: int) -> None:
         presses = [f"{self.backspace}:1", f"{self.backspace}:0"] * count
         if count:
-            _run(["ydotool", "key", *presses], self._options)
+            run(["ydotool", "key", *presses], self._options.program_seconds)
 
 
 class Clipboard:
@@ -127,8 +119,10 @@ class Clipboard:
         """`desktop` is None under Wayland."""
         self._desktop = desktop
         self._options = options
-        for program in ("xclip", "xdotool") if desktop else ("wl-copy", "wtype"):
-            _require(program)
+        for program in ("xclip", "xdotool") if desktop else ("wl-copy", "wl-paste"):
+            require(program)
+        if desktop is None:
+            require_wtype()
 
     def write(self, text: str) -> None:
         if self._desktop is None:
@@ -141,17 +135,18 @@ class Clipboard:
             Wtype(self._options).erase(count)
         elif count:
             delay = ["--clearmodifiers", "--delay", str(self._options.key_milliseconds)]
-            _run(["xdotool", "key", *delay, "--repeat", str(count), "BackSpace"], self._options)
+            run(["xdotool", "key", *delay, "--repeat", str(count), "BackSpace"], self._options.program_seconds)
 
     def _write_x11(self, desktop: X11Desktop, text: str) -> None:
         # A terminal pastes the primary selection, a toolkit the clipboard: both hold the text for a moment.
-        before = {selection: _selected_text(selection) for selection in ("CLIPBOARD", "PRIMARY")}
+        limit = self._options.clipboard_seconds
+        before = {selection: _selected_text(selection, limit) for selection in ("CLIPBOARD", "PRIMARY")}
         holders = {selection: desktop.selection_owner(selection) for selection in before}
         servers = [_serve_once(selection, text) for selection in before]
         try:
             for selection, holder in holders.items():
                 self._wait_for_owner(desktop, selection, not_in=(0, holder))
-            _run(["xdotool", "key", "--clearmodifiers", self._options.paste_key], self._options)
+            run(["xdotool", "key", "--clearmodifiers", self._options.paste_key], self._options.program_seconds)
             key = self._options.paste_key
             complaint = f"Nothing was pasted with {key}: set another paste_key in dictation.toml."
             self._wait(lambda: any(server.poll() is not None for server in servers), complaint)  # it was fetched
@@ -161,7 +156,7 @@ class Clipboard:
                 server.communicate()
             for selection, selected in before.items():
                 if selected is not None:
-                    _hand_over(["xclip", "-i", "-selection", selection.lower()], selected)
+                    hand_over(["xclip", "-i", "-selection", selection.lower()], limit, selected)
                     self._wait_for_owner(desktop, selection, not_in=(0,))
 
     def _wait_for_owner(self, desktop: X11Desktop, selection: str, not_in: tuple[int, ...]) -> None:
@@ -175,15 +170,18 @@ class Clipboard:
             time.sleep(0.002)
 
     def _write_wayland(self, text: str) -> None:
-        before = _output(["wl-paste", "--no-newline"])
-        _hand_over(["wl-copy"], text)
-        *modifiers, key = self._options.paste_key.split("+")
-        held = [argument for modifier in modifiers for argument in ("-M", modifier)]
-        released = [argument for modifier in modifiers for argument in ("-m", modifier)]
-        _run(["wtype", *held, "-k", key, *released], self._options)
-        time.sleep(self._options.paste_seconds)  # nobody tells when the window has fetched it
-        if before is not None:
-            _hand_over(["wl-copy"], before)
+        limit = self._options.clipboard_seconds
+        before = _copied_text(limit)
+        try:
+            hand_over(["wl-copy", "--type", "text/plain"], limit, text)
+            *modifiers, key = self._options.paste_key.split("+")
+            held = [argument for modifier in modifiers for argument in ("-M", modifier)]
+            released = [argument for modifier in modifiers for argument in ("-m", modifier)]
+            run(["wtype", *held, "-k", key, *released], self._options.program_seconds)
+            time.sleep(self._options.paste_seconds)  # nobody tells when the window has fetched it
+        finally:
+            if output(["wl-paste", "--no-newline"], limit) == text.encode():  # else somebody has copied meanwhile
+                _put_back(before, limit)
 
 
 class Stdout:
@@ -207,11 +205,14 @@ def choose(environment: Mapping[str, str], wanted: str | None = None) -> str:
     if wanted is not None:
         return wanted
     if environment.get("WAYLAND_DISPLAY"):
-        if shutil.which("wtype"):
+        if shutil.which("wtype") and _wtype_may_type():
             return "wtype"
         if shutil.which("ydotool"):
             return "ydotool"
-        raise KeyboardError("Typing under Wayland needs wtype (Sway, Hyprland) or ydotool (GNOME, KDE): install one.")
+        raise KeyboardError(
+            "Typing under Wayland needs wtype where the compositor allows it (Sway, Hyprland) or ydotool (GNOME, KDE "
+            "too): install one."
+        )
     if environment.get("DISPLAY"):
         return "xdotool"
     raise KeyboardError("There is no window system here to type into: use `--type stdout`, or start this in a desktop.")
@@ -221,51 +222,70 @@ def is_wayland(environment: Mapping[str, str] = os.environ) -> bool:
     return bool(environment.get("WAYLAND_DISPLAY"))
 
 
-def _require(program: str) -> None:
-    if shutil.which(program) is None:
-        raise KeyboardError(f"{program} is not installed: install the package {PACKAGES[program]}.")
+def require_wtype() -> None:
+    """Raises KeyboardError where wtype is missing or the compositor does not let it press keys."""
+    require("wtype")
+    if not _wtype_may_type():
+        raise KeyboardError("This compositor does not let wtype press keys (GNOME and KDE do not): install ydotool.")
 
 
-def _run(command: list[str], options: KeyboardOptions, text: str | None = None) -> None:
-    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+def _wtype_may_type() -> bool:
+    """Typing nothing fails where the compositor lacks the protocol."""
     try:
-        done = subprocess.run(
-            command, input=text, text=True, stdout=nothing, stderr=pipe, timeout=options.program_seconds
-        )
-    except subprocess.TimeoutExpired as error:
-        raise KeyboardError(f"{command[0]} hangs: the window that has the focus may have stopped.") from error
-    if done.returncode:
-        reason = (done.stderr or "").strip() or f"exit status {done.returncode}"
-        raise KeyboardError(f"{command[0]} could not press the keys ({reason}).")
+        run(["wtype", ""], PROBE_SECONDS)
+    except KeyboardError:
+        return False
+    return True
 
 
-def _output(command: list[str]) -> str | None:
-    """What a program prints, or None where it fails (an empty clipboard, or one that holds no text)."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5)
-    try:
-        return done.stdout.decode() if done.returncode == 0 else None
-    except UnicodeDecodeError:
-        return None
-
-
-def _hand_over(command: list[str], text: str) -> None:
-    """Start a program that keeps the clipboard in the background (it must not hold our pipes)."""
-    nothing = subprocess.DEVNULL
-    if subprocess.run(command, input=text, text=True, stdout=nothing, stderr=nothing, timeout=5).returncode:
-        raise KeyboardError(f"{command[0]} could not fill the clipboard.")
-
-
-def _selected_text(selection: str) -> str | None:
+def _selected_text(selection: str, limit: float) -> str | None:
     """The text in an X11 selection, None where there is nothing. Refuses what could not be put back."""
     query = ["xclip", "-o", "-selection", selection.lower()]
-    targets = (_output([*query, "-t", "TARGETS"]) or "").split()
+    name = f"{selection.lower()} selection"
+    targets = (output([*query, "-t", "TARGETS"], limit) or b"").decode(errors="replace").split()
     if not targets:
         return None
-    if not {"UTF8_STRING", "STRING", "TEXT"}.intersection(targets):
-        raise KeyboardError(
-            f"The {selection.lower()} selection holds something other than text, which pasting would destroy."
-        )
-    return _output(query)
+    _text_type(targets, name)
+    content = output(query, limit)
+    return None if content is None else _decoded(content, name)
+
+
+def _copied_text(limit: float) -> str | None:
+    """The text in Wayland's clipboard, None where there is nothing. Refuses what could not be put back."""
+    types = (output(["wl-paste", "--list-types"], limit) or b"").decode(errors="replace").splitlines()
+    if not types:
+        return None
+    content = output(["wl-paste", "--no-newline", "--type", _text_type(types, "clipboard")], limit)
+    if content is None:
+        raise _not_text("clipboard")
+    return _decoded(content, "clipboard")
+
+
+def _put_back(before: str | None, limit: float) -> None:
+    """What Wayland's clipboard held."""
+    if before is None:
+        hand_over(["wl-copy", "--clear"], limit)
+    else:
+        hand_over(["wl-copy", "--type", "text/plain"], limit, before)
+
+
+def _text_type(types: Sequence[str], where: str) -> str:
+    """The name of the text among what a clipboard offers. Refuses where that is not all there is."""
+    kind = next((kind for kind in TEXT_TYPES if kind in types), None)
+    if kind is None or any(offered.startswith(MORE_THAN_TEXT) for offered in types):
+        raise _not_text(where)
+    return kind
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise _not_text(where) from error
+
+
+def _not_text(where: str) -> KeyboardError:
+    return KeyboardError(f"The {where} holds something other than text, which pasting would destroy.")
 
 
 def _serve_once(selection: str, text: str) -> subprocess.Popen[str]:

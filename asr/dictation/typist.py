@@ -151,44 +151,45 @@ class Typist:
         same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
         erased, written = old[same:], new[same:]
         if "\n" in erased:  # a new line may have sent a message or run a command
-            self._notify(f"A new line cannot be taken back: {STAYS}.")
-            return False
+            return self._refuse(f"A new line cannot be taken back: {STAYS}.", written)
         if not erased and not written:
             return True
-        if not self._wait_for_modifiers():
-            return False
+        if not self._modifiers_released():
+            return self._refuse("A modifier key is held down: let go of Shift, Control, Alt and Super.", written)
         if self._desktop is not None and not old:
             self._window, self._presses = self._desktop.focus(), self._desktop.presses()
             if self._window is None:
-                self._notify(f"No window has the focus: {new.strip()!r} was not typed.")
-                return False
+                return self._refuse("No window has the focus.", written)
         size = self._options.chunk
         for count in [min(size, len(erased) - i) for i in range(0, len(erased), size)]:
             if reason := self._obstacle():
-                self._notify(reason)
-                return False
+                return self._refuse(reason, written)
             self._keyboard.erase(count)
             self._own_keys()
         for i in range(0, len(written), size):
             if reason := self._moved():
-                self._notify(f"{reason} Not typed: {written[i:].strip()!r}.")
-                return False
+                return self._refuse(reason, written[i:])
             self._keyboard.write(written[i : i + size])
             self._own_keys()
         return True
+
+    def _refuse(self, reason: str, text: str) -> bool:
+        """False, after the user was told why, and what was not typed."""
+        self._notify(f"{reason} Not typed: {text.strip()!r}." if text.strip() else reason)
+        return False
 
     def _own_keys(self) -> None:
         """The keys that were just pressed were ours; a press of somebody else among them still counts."""
         if self._desktop is not None:
             self._desktop.presses(own=True)
 
-    def _wait_for_modifiers(self) -> bool:
+    def _modifiers_released(self) -> bool:
+        """Waits until no modifier key is held; False where one stays down."""
         if self._desktop is None:
             return True
         deadline = time.monotonic() + self._options.modifier_seconds
         while self._desktop.modifiers_held():
             if time.monotonic() > deadline:
-                self._notify("A modifier key is held down: let go of Shift, Control, Alt and Super to get text.")
                 return False
             time.sleep(self._options.poll_seconds)
         return True

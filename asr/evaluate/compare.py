@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from asr.errors import AsrError
 from asr.evaluate.outcome import Evaluation, UtteranceResult, groups
 
 RESAMPLES = 10_000
+FEWEST = 20  # utterances; of fewer, resampling gives back much the same few, and every difference looks certain
 _AT_ONCE = 500  # resamples; bounds the memory
 
 
@@ -33,7 +35,9 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """Two-sided: how likely a difference at least as clear is if there is none."""
+        """Two-sided: how likely a difference at least as clear is if there is none; NaN for fewer than `FEWEST`."""
+        if self.utterances < FEWEST:
+            return math.nan
         return min(1.0, 2 * min(self.better, 1 - self.better) + 1 / RESAMPLES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,8 @@ from asr.errors import AsrError
 from asr.evaluate.scores import Score
 
 FORMAT = "asr evaluation 1"
+_BEGINNING = re.compile(rb'^\s*\{[^{]*"format"\s*:\s*"asr evaluation')
+_BEGINNING_BYTES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,8 @@ class Evaluation:
 
     @property
     def real_time_factor(self) -> float:
-        """CPU seconds for a second of sound."""
-        return self.cpu_seconds / self.audio_seconds if self.utterances else float("nan")
+        """CPU seconds for a second of sound; NaN without any."""
+        return self.cpu_seconds / self.audio_seconds if self.audio_seconds else math.nan
 
 
 def groups(utterances: Sequence[UtteranceResult]) -> dict[str, list[UtteranceResult]]:
@@ -153,7 +156,7 @@ def save_evaluation(path: Path, evaluation: Evaluation) -> None:
     content = {
         "format": FORMAT,
         "summary": summaries,
-        "real_time_factor": evaluation.real_time_factor if evaluation.utterances else None,
+        "real_time_factor": evaluation.real_time_factor if evaluation.audio_seconds else None,
         "stream_quotients": {
             name: quotient if math.isfinite(quotient) else None
             for name, quotient in stream_quotients(evaluation).items()
@@ -164,6 +167,15 @@ def save_evaluation(path: Path, evaluation: Evaluation) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def is_evaluation(path: Path) -> bool:
+    """Whether a file begins like what `save_evaluation` writes, in this format or another; False if unreadable."""
+    try:
+        with path.open("rb") as file:
+            return _BEGINNING.search(file.read(_BEGINNING_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def load_evaluation(path: Path) -> Evaluation:

@@ -9,7 +9,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
-from asr.evaluate.compare import Comparison
+from asr.evaluate.compare import FEWEST, Comparison
 from asr.evaluate.outcome import (
     Evaluation,
     UtteranceResult,
@@ -39,9 +39,10 @@ def heading(evaluation: Evaluation) -> str:
 
 def notes(evaluation: Evaluation) -> list[str]:
     """Sentences that belong below the table: speed, streams, what was left out."""
-    found = [
-        f"real-time factor {evaluation.real_time_factor:.4f} (CPU seconds for a second of sound, reading included)"
-    ]
+    found = []
+    if evaluation.audio_seconds:
+        factor = evaluation.real_time_factor
+        found.append(f"real-time factor {factor:.4f} (CPU seconds for a second of sound, reading included)")
     if evaluation.streams:
         quotients = stream_quotients(evaluation)
         minutes = sum(stream.duration for stream in evaluation.streams) / 60 / len(evaluation.streams)
@@ -121,11 +122,17 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> Table:
             f"{100 * c.difference:+.2f}",
             f"{100 * c.low:+.2f} to {100 * c.high:+.2f}",
             f"{100 * c.better:.1f} %",
-            f"{c.p_value:.4f}",
+            "-" if math.isnan(c.p_value) else f"{c.p_value:.4f}",
         ]
         for c in comparisons
     ]
     return head, rows
+
+
+def comparison_notes(comparisons: Iterable[Comparison]) -> list[str]:
+    """Sentences that belong below a comparison."""
+    few = any(math.isnan(c.p_value) for c in comparisons)
+    return [f"p is - where fewer than {FEWEST} utterances are too few to tell"] if few else []
 
 
 def write_report(path: Path, evaluation: Evaluation) -> None:

@@ -43,7 +43,8 @@ def evaluate(
     """Recognize `utterances` and count the errors.
 
     `root` is the folder from which an utterance gets its id; `phones` makes phone errors counted too, of both
-    readings. Raises `AsrError` for sound that cannot be read, and for settings that the model cannot serve.
+    readings. Raises `AsrError` for sound that cannot be read, for settings that the model cannot serve, and where no
+    utterance can be scored.
     """
     settings = settings or Settings()
     new_stream = streams_of(recognizer, settings)
@@ -53,6 +54,9 @@ def evaluate(
             scored.append((utterance, normalize(utterance.text)))
         except TextError as error:
             left_out.append(f"{utterance.audio}: {error}")
+    if not scored:
+        why = f"no text can be normalized, the first is {left_out[0]}" if left_out else "it is empty"
+        raise AsrError(f"{manifest or 'the manifest'}: holds nothing to score: {why}")
 
     def recognized(item: tuple[Utterance, str]) -> UtteranceResult:
         utterance, reference = item

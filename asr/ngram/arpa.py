@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Callable, Iterator
@@ -43,8 +44,12 @@ def read_arpa(path: Path, order: int | None = None, report: Report = lambda _: N
                 raise ModelError(
                     f"{path}, line {number}: {line.strip()!r} is no {length}-gram of this model"
                 ) from error
-        backoff = np.maximum(np.frombuffer(backoffs), _NO_PROB) * _LOG_10
-        tables.append((np.frombuffer(words, np.int32).reshape(-1, length), np.frombuffer(probs) * _LOG_10, backoff))
+            if not probs[-1] + backoffs[-1] < math.inf:
+                raise ModelError(
+                    f"{path}, line {number}: {line.strip()!r} has a probability that is no number; make the file again"
+                )
+        prob, backoff = (np.maximum(np.frombuffer(values), _NO_PROB) * _LOG_10 for values in (probs, backoffs))
+        tables.append((np.frombuffer(words, np.int32).reshape(-1, length), prob, backoff))
     for special in SPECIAL_WORDS:
         if special not in numbers:
             if special != "<unk>":

@@ -67,6 +67,10 @@ class Room:
         recording = write_wav(self.folder / "said.wav", speak(text, WORDS, 48000, lead=0.2, tail=tail), 48000)
         assert self.loopback.play(recording).wait() == 0
 
+    def mute(self, silent: bool) -> None:
+        """The microphone is there and gives no sound at all, not even silence."""
+        subprocess.run(["pactl", "suspend-sink", "@DEFAULT_SINK@", str(int(silent))], check=True)
+
     def shows(self, text: str) -> None:
         deadline = time.monotonic() + 5
         while self.typed.read_text() != text and time.monotonic() < deadline:
