@@ -6,7 +6,7 @@
 The archive is fetched by hand, with an account. For another language change the line below: no pronunciation
 dictionary is needed, since there is a spelling head alone. Text is normalized to the letters a to z (accents are
 dropped, figures are read in English), which fits languages in Latin letters; what cannot be spelled so is left out, and
-said.
+said. It was run on a small corpus in the same layout, never trained in full: its settings are untried at this size.
 """
 
 from asr.training.augment import Augmentation

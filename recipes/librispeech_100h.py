@@ -4,7 +4,8 @@ r"""A hundred hours of read English: LibriSpeech train-clean-100.
         --part dev-clean --part dev-other --part test-clean --part test-other
     asr train recipes/librispeech_100h.py --data data --set device=cuda
 
-Noises and rooms make it ready for more than books: --set noises=FOLDER --set rooms=FOLDER.
+Noises and rooms make it ready for more than books: --set noises=FOLDER --set rooms=FOLDER. It was run on a small corpus
+in the same layout, never trained in full: its settings are untried at this size.
 """
 
 from asr.training.augment import Augmentation

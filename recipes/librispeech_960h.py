@@ -1,10 +1,11 @@
-"""All of LibriSpeech, 960 hours, on several GPUs: the same batches, the same result on one.
+"""All of LibriSpeech, 960 hours, on several GPUs: the same batches as on one.
 
     asr data prepare librispeech --root data --download
     torchrun --nproc-per-node 4 -m asr.training recipes/librispeech_960h.py --data data --set device=cuda
 
 The audio takes 110 GB as a packed cache of 16-bit samples; --set cache=FOLDER says where. Where memory is short,
---set accumulate=4 computes each batch in four pieces.
+--set accumulate=4 computes each batch in four pieces. It was run on a small corpus in the same layout, never trained in
+full: its settings are untried at this size.
 """
 
 from asr.training.augment import Augmentation

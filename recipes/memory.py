@@ -3,9 +3,10 @@
     asr train recipes/memory.py --data .
 
 Trains 21 small networks with equally many weights on distances up to 200, in a few minutes of one core: LSTMs and
-plain RNNs with three initializations and three seeds each, and networks without recurrence. Then it asks after every
-distance and draws runs/memory/recall.png. The distances grow from epoch to epoch. What the same cells make of speech is
-shown by recipes/memory_speech.py, and what a trained recognizer keeps in them while it listens by `asr inspect AUDIO`.
+plain RNNs with three initializations and three seeds each, and networks without recurrence with three seeds: the
+initializations differ in recurrent weights and gates, and these have neither. Then it asks after every distance and
+draws runs/memory/recall.png. The distances grow from epoch to epoch. What the same cells make of speech is shown by
+recipes/memory_speech.py, and what a trained recognizer keeps in them while it listens by `asr inspect AUDIO`.
 """
 
 from asr.training.comparison import RecallComparison

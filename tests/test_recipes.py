@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,9 @@ from asr.training.config import load_recipe
 from asr.training.corpus import Spoken, hold_out, read_sounds
 from asr.training.curves import draw_curves, figures, losses
 from asr.training.loop import Options
+from asr.training.recall import RecallTask, Shown
 from asr.training.recognizer import RecognizerRecipe
-from asr.training.run import Trial
+from asr.training.run import Trial, train_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = Path(__file__).parent / "data"
@@ -219,9 +220,64 @@ def test_every_page_is_a_recipe_and_in_the_table() -> None:
 
 
 def test_a_forecast() -> None:
-    trial = Trial(examples=8, loading=1.0, computing=2.0)
+    trial = Trial(examples=8, loading=1.0, computing=2.0, memory=1.5)
     said = trial.forecast(batches=30, options=Options(epochs=4, prefetch=0))
-    assert said == "largest batch: 8 examples, 3 s a step; an epoch takes about 90 s, all of it 6 min"
+    assert said == "largest batch: 8 examples, 3 s a step, 1.5 GB of memory; an epoch takes about 90 s, all of it 6 min"
+
+
+def test_the_forecast_looks_at_the_longest_sequences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every batch has 64 sequences, of 1 to 10 steps in the first epoch and of 1 to 200 in the last."""
+    tried: list[int] = []
+    load = RecallTask.load
+
+    def watched(task: RecallTask, items: Sequence[Shown], places: Sequence[int], epoch: int) -> object:
+        tried.append(items[0].distance)
+        return load(task, items, places, epoch)
+
+    monkeypatch.setattr(RecallTask, "load", watched)
+    page = tmp_path / "recipe.py"
+    page.write_text("from asr.training.recall import RecallRecipe\nrecipe = RecallRecipe('recall')\n")
+    train_recipe(page, tmp_path, tmp_path / "run", dry_run=True)
+    assert min(tried) > 150
+    assert re.search(r"largest batch: 64 examples, .* s a step, [\d.]+ GB of memory; an epoch", capsys.readouterr().err)
+
+
+def test_a_device_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(AsrError, match="no GPU here that torch can use; leave out --set device=cuda"):
+        train_recipe(ROOT / "recipes" / "yesno.py", tmp_path, overrides=["device=cuda"])
+    with pytest.raises(AsrError, match="device=gpu: no such device"):
+        train_recipe(ROOT / "recipes" / "yesno.py", tmp_path, overrides=["device=gpu"])
+
+
+@pytest.mark.parametrize(
+    "page, override, instead",
+    [
+        ("memory", "learning_rate=0.1", "learning_rates=(('lstm', 0.01), "),
+        ("memory", "seed=4", "seeds=(1, 2, 3)"),
+        ("memory", "cell=rnn", "learning_rates="),
+        ("memory", "initialization=long", "initializations="),
+        ("memory", "recall.name=other", "name=memory"),
+        ("memory_speech", "learning_rate=0.1", "learning_rates="),
+        ("memory_speech", "cell=rnn", "learning_rates="),
+    ],
+)
+def test_what_a_comparison_compares_is_not_set_for_all_alike(page: str, override: str, instead: str) -> None:
+    with pytest.raises(AsrError) as caught:
+        load_recipe(ROOT / "recipes" / f"{page}.py", [override])
+    advice = shlex.split(str(caught.value).partition("set them all: ")[2])
+    assert advice[0] == "--set" and advice[1].startswith(instead)
+    assert load_recipe(ROOT / "recipes" / f"{page}.py", [advice[1]]) == load_recipe(ROOT / "recipes" / f"{page}.py")
+
+
+def test_commands_are_quoted() -> None:
+    recipe = load_recipe(ROOT / "recipes" / "yesno.py")
+    assert isinstance(recipe, RecognizerRecipe)
+    export, evaluate = recipe.afterwards(Path("my data"), Path("run sp"))
+    assert shlex.split(export) == ["asr", "export", "run sp/best.pt", "run sp/model"]
+    assert shlex.split(evaluate)[2:] == ["my data/manifests/yesno_test.jsonl", "--model", "run sp/model"]
 
 
 def test_what_cannot_be_held_out_or_heard(tmp_path: Path) -> None:
@@ -243,7 +299,7 @@ def test_curves(tmp_path: Path) -> None:
     lines = [
         {
             "epoch": epoch, "step": 10 * epoch, "skipped": 0, "learning rate": 1e-3 / epoch,
-            "loss first phones": 3 / epoch, "seconds": 1.0, "per second": 9.0, "waiting": 0.0,
+            "loss first phones": 3 / epoch, "seconds": 1.0, "per second": 9.0, "waiting": 0.0, "memory": 1.0,
             "second phones": 50 / epoch, "second phones librispeech": 40 / epoch, "first phones": 60 / epoch,
         }
         for epoch in (1, 2, 3)

@@ -1,6 +1,7 @@
 """What the network is taught with: units, batches, augmentation and the packed cache."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from asr.g2p import PHONES
 from asr.lexicon import read_dictionary
 from asr.training import augment
 from asr.training.cache import AudioCache, build_cache
-from asr.training.corpus import Mixture, plan_epoch, speech_edges
+from asr.training.corpus import Dropped, Mixture, plan_epoch, read_corpus, speech_edges
 from asr.training.recognizer import pronunciations
 from asr.training.units import learn_subwords
 
@@ -135,17 +136,61 @@ def test_edges_of_speech() -> None:
 def test_a_cache_holds_what_was_decoded_and_says_what_was_not(tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF, but no more")
     files = [DATA / "monday.opus", DATA / "tennis.opus", tmp_path / "broken.wav", tmp_path / "gone.wav"]
-    cache, failed = build_cache(files, tmp_path / "cache")
+    cache, failed = build_cache(files, tmp_path / "cache", tmp_path)
     assert set(failed) == set(files[2:]) and "broken.wav" in failed[files[2]]
     expected = read_audio(files[1])
     np.testing.assert_allclose(cache[files[1]] / 32767, np.clip(expected, -1, 1), atol=1e-4)
     assert cache.length(files[0]) == len(read_audio(files[0]))
-    again, failed_again = build_cache(files, tmp_path / "cache")
+    again, failed_again = build_cache(files, tmp_path / "cache", tmp_path)
     assert failed_again == failed and np.array_equal(again[files[0]], cache[files[0]])
     packed = next((tmp_path / "cache").glob("*.pcm"))
     packed.write_bytes(packed.read_bytes()[:1000])
     with pytest.raises(AsrError, match="shorter than its index"):
-        AudioCache(packed)
+        AudioCache(packed, tmp_path)
     packed.with_suffix(".json").write_text(json.dumps("nonsense")[:3])
     with pytest.raises(AsrError, match="not a readable audio cache"):
-        AudioCache(packed)
+        AudioCache(packed, tmp_path)
+
+
+def test_a_cache_needs_neither_the_originals_nor_their_place(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    names = ("audio/monday.opus", "audio/tennis.opus", "audio/gone.opus")
+    (here / "audio").mkdir(parents=True)
+    for name in names[:2]:
+        shutil.copy(DATA / Path(name).name, here / name)
+    cache, failed = build_cache([here / name for name in names], here / "cache", here)
+    expected = [np.array(cache[here / name]) for name in names[:2]]
+    assert list(failed) == [here / "audio/gone.opus"]
+    here.rename(there)
+    shutil.rmtree(there / "audio")
+    assert len(list((there / "cache").iterdir())) == 2, "two files are all that is needed"
+    moved, failed = build_cache([there / name for name in names], there / "cache", there)
+    assert list(failed) == [there / "audio/gone.opus"]
+    assert all(np.array_equal(moved[there / name], one) for name, one in zip(names, expected, strict=False))
+
+
+def test_a_cache_is_made_again_when_a_file_has_changed_or_come(tmp_path: Path) -> None:
+    files = [tmp_path / "a.opus", tmp_path / "b.opus"]
+    shutil.copy(DATA / "monday.opus", files[0])
+    before, failed = build_cache(files, tmp_path / "cache", tmp_path)
+    assert list(failed) == files[1:]
+    shutil.copy(DATA / "tennis.opus", files[0])
+    shutil.copy(DATA / "monday.opus", files[1])
+    after, failed = build_cache(files, tmp_path / "cache", tmp_path)
+    assert not failed
+    assert np.array_equal(after[files[1]], before[files[0]]) and after.length(files[0]) != before.length(files[0])
+
+
+def test_where_no_file_can_be_decoded_the_reason_is_told_and_no_cache_is_left(tmp_path: Path) -> None:
+    files = [tmp_path / "a.opus", tmp_path / "b.opus"]
+    with pytest.raises(AsrError, match=r"none of 2 audio files can be decoded: There is no file .*a.opus; `asr data"):
+        build_cache(files, tmp_path / "cache", tmp_path)
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_where_every_utterance_is_left_out_the_reasons_are_told(tmp_path: Path) -> None:
+    rows = [{"audio": "a.wav", "text": "...", "duration": 1}, {"audio": "b.wav", "text": "too long", "duration": 99}]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reasons = r"few.jsonl: no utterance can be used: 1 without a word, e.g. .*a.wav; 1 longer than 35 s, e.g. .*b.wav"
+    with pytest.raises(AsrError, match=reasons):
+        read_corpus([("few.jsonl", 1.0)], tmp_path, 35.0, Dropped())

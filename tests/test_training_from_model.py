@@ -100,6 +100,20 @@ def test_the_shipped_networks_in_torch(shipped: Recognizer, clip: NDArray[np.flo
             assert (found[reading][head].argmax(1) == log_probs.argmax(1)).mean() > 0.95
 
 
+def test_the_shipped_networks_exported_in_float_compute_what_they_compute_in_torch(
+    shipped: Recognizer, tmp_path: Path, clip: NDArray[np.float32]
+) -> None:
+    """Without int8 there is no rounding left: every log-prob is within 0.05, in fact within rounding of floats."""
+    directory, exported = shipped.network.directory, tmp_path / "exported"
+    exported.mkdir()
+    model = network_of(directory)
+    write_networks(model, FrontEnd(), tmp_path, exported, int8=False)
+    write_config(exported, model, json.loads((directory / "model.json").read_text()), "0.0.1")
+    expected, found = in_torch(model, clip), in_onnx(Network.load(exported), clip)
+    assert [set(reading) for reading in found] == [set(reading) for reading in expected]
+    assert furthest(expected, found) < 0.05
+
+
 def test_a_head_with_another_alphabet_starts_anew(tiny_model: Path) -> None:
     weights, description = read_start(tiny_model)
     heads = description["heads"] | {"spelling": ["<blank>", "▁a", "b"]}

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install '.[train]'")
@@ -48,7 +50,7 @@ def trainer(recipe: RecognizerRecipe, folder: Path) -> Trainer:  # type: ignore[
 
 
 def log(folder: Path) -> list[dict[str, float]]:
-    timing = {"seconds", "per second", "waiting"}
+    timing = {"seconds", "per second", "waiting", "memory"}
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in timing} for line in lines]
 
@@ -127,6 +129,8 @@ def test_only_some_epochs_are_validated_and_the_last_one_is(tmp_path: Path) -> N
     trainer(replace(HARD, training=replace(HARD.training, epochs_between_validations=2)), tmp_path / "run").run()
     assert ["second spelling" in line for line in log(tmp_path / "run")] == [False, True, True]
     assert (tmp_path / "run" / "curves.png").stat().st_size > 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(0.1 < line["memory"] < 100 for line in lines)  # GB: torch alone takes more than the first
 
 
 @pytest.mark.parametrize("change", ["seed", "mixture", "corpus"])
@@ -212,6 +216,47 @@ def test_a_missing_file_is_left_out_and_named(tmp_path: Path, capsys: pytest.Cap
     assert sorted({line.split("\t")[0] for line in listed}) == ["that cannot be decoded", "too short for their text"]
 
 
+def test_a_corpus_is_carried_as_its_manifest_and_its_cache(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(DATA, here, ignore=shutil.ignore_patterns("*.json"))
+    recipe = replace(TINY, cache=str(there / "cache"))
+    (tmp_path / "run").mkdir()
+    task = replace(recipe, cache=str(here / "cache")).task(here, tmp_path / "run")
+    here.rename(there)
+    for sound in there.glob("*.opus"):
+        sound.unlink()
+    carried = recipe.task(there, tmp_path / "run")
+    assert carried.plan(1) == task.plan(1) and len(carried._train) == 6
+    assert all(np.array_equal(carried._audio(number), task._audio(number)) for number in range(6))
+
+
+def test_where_all_texts_are_too_long_for_their_sound_that_is_told(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (DATA / "clips.jsonl").read_text().splitlines()]
+    rows = [row | {"audio": str(DATA / row["audio"]), "text": "far too many words " * 99} for row in rows]
+    (tmp_path / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(AsrError, match="learnt from: 6 too short for their text"):
+        TINY.task(tmp_path, tmp_path)
+
+
+def test_a_batch_in_pieces_trains_what_it_trains_whole(tmp_path: Path) -> None:
+    """States that are handed on lie behind the padding, which differs between the pieces: none are here."""
+    runs = []
+    for pieces in (1, 2):
+        recipe = replace(
+            HARD,
+            mixture=replace(HARD.mixture, from_memory=0.0),
+            shape=replace(HARD.shape, dropout=0.0),
+            training=replace(HARD.training, accumulate=pieces),
+        )
+        runs.append(trainer(recipe, tmp_path / str(pieces)))
+        runs[-1].run()
+    whole, split = ([log(tmp_path / name)[-1][f"loss {reading} spelling"] for reading in ("first", "second")]
+                    for name in ("1", "2"))  # fmt: skip
+    assert split == pytest.approx(whole, rel=1e-3)
+    for name, value in runs[0].task.network.state_dict().items():
+        torch.testing.assert_close(runs[1].task.network.state_dict()[name], value, atol=1e-4, rtol=1e-3)
+
+
 def test_learning_rate() -> None:
     options = Options(learning_rate=1.0, warmup_steps=10, hold=0.5)
     assert learning_rate(options, 0, 0.0) == pytest.approx(0.1)
@@ -230,7 +275,7 @@ def test_overrides_are_typed_and_unknown_keys_are_refused() -> None:
         override_setting(TINY, "epoch=3")
     with pytest.raises(AsrError, match="subwords is of type int"):
         override_setting(TINY, "subwords=many")
-    with pytest.raises(AsrError, match="cell"):
+    with pytest.raises(AsrError, match="cell is one of lstm, rnn, none"):
         override_setting(TINY, "cell=gru")
     with pytest.raises(AsrError, match="could be"):
         override_setting(TINY, "noise=0.1")

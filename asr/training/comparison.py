@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -27,7 +27,8 @@ CELLS: tuple[Cell, ...] = ("lstm", "rnn", "none")
 
 @dataclass(frozen=True)
 class RecallComparison:
-    """How far each kind of network remembers a symbol: several initializations and seeds of each."""
+    """How far each kind of network remembers a symbol: several initializations and seeds of each; one initialization
+    without recurrence, since it has no recurrent weights in which they differ."""
 
     name: str
     recall: RecallRecipe  # what all have in common
@@ -36,6 +37,13 @@ class RecallComparison:
     seeds: tuple[int, ...] = (1, 2, 3)
     distances: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 700, 1000)  # tested at
     sequences: int = 500  # tested at each distance
+    compared: ClassVar[Mapping[str, str]] = {
+        "recall.name": "name",
+        "recall.cell": "learning_rates",
+        "recall.initialization": "initializations",
+        "recall.training.learning_rate": "learning_rates",
+        "recall.training.seed": "seeds",
+    }
 
     def members(self) -> Mapping[str, RecallRecipe]:
         found = {}
@@ -120,6 +128,11 @@ class SpeechComparison:
     name: str
     speech: RecognizerRecipe  # of the LSTM; the others differ in cell, widths and learning rate
     learning_rates: tuple[tuple[Cell, float], ...]
+    compared: ClassVar[Mapping[str, str]] = {
+        "speech.name": "name",
+        "speech.shape.cell": "learning_rates",
+        "speech.training.learning_rate": "learning_rates",
+    }
 
     def members(self) -> dict[Cell, RecognizerRecipe]:
         return {

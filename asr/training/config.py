@@ -43,6 +43,11 @@ class Comparison(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def compared(self) -> Mapping[str, str]:
+        """Settings that `members` gives each recipe a value of its own, and the setting that says which."""
+        ...
+
     def members(self) -> Mapping[str, Recipe]:
         """The recipes by name; each is trained in a folder of this name."""
         ...
@@ -85,6 +90,9 @@ def override_setting(settings: Settings, override: str) -> Settings:
         raise AsrError(f"no setting is called {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     if len(matching) > 1:
         raise AsrError(f"{key!r} could be {' or '.join(matching)}; say which")
+    if isinstance(settings, Comparison) and (instead := settings.compared.get(matching[0])):
+        advice = f'--set "{instead}={getattr(settings, instead)}"'
+        raise AsrError(f"{override}: each network that is compared has its own {key}; set them all: {advice}")
     return _replace(settings, matching[0].split("."), text)
 
 
@@ -117,8 +125,14 @@ def _parse(name: str, text: str, wanted: Any) -> Any:
         value = text
     fitting = _fit(value, wanted)
     if fitting is _UNFIT:
-        raise AsrError(f"{name}={text}: {name} is of type {getattr(wanted, '__name__', wanted)}")
+        raise AsrError(f"{name}={text}: {name} is {_described(wanted)}")
     return fitting
+
+
+def _described(wanted: Any) -> str:
+    if typing.get_origin(wanted) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(wanted)))}"
+    return f"of type {wanted.__name__ if isinstance(wanted, type) and not typing.get_args(wanted) else wanted}"
 
 
 _UNFIT = object()

@@ -62,38 +62,50 @@ class Dropped:
     def add(self, reason: str, what: str) -> None:
         self.found.setdefault(reason, []).append(what)
 
+    def take(self, other: Dropped) -> None:
+        for reason, all_of_it in other.found.items():
+            self.found.setdefault(reason, []).extend(all_of_it)
+
     def report(self, path: Path) -> list[str]:
         """A line for each reason; every utterance with its reason goes to the file `path`."""
         path.write_text(
             "".join(f"{reason}\t{what}\n" for reason, all_of_it in self.found.items() for what in all_of_it),
             encoding="utf-8",
         )
-        return [
-            f"left out: {len(all_of_it)} {reason}, e.g. {all_of_it[0]} (all of them: {path})"
-            for reason, all_of_it in self.found.items()
-        ]
+        return [f"left out: {line} (all of them: {path})" for line in self._lines()]
+
+    def _lines(self) -> list[str]:
+        return [f"{len(all_of_it)} {reason}, e.g. {all_of_it[0]}" for reason, all_of_it in self.found.items()]
+
+    def __str__(self) -> str:
+        return "; ".join(self._lines())
 
 
 def read_corpus(
     manifests: Sequence[tuple[str, float]], data: Path, longest_seconds: float, dropped: Dropped
 ) -> list[Spoken]:
-    """The utterances of several manifests, each with its share; those that cannot be used are noted in `dropped`."""
+    """The utterances of several manifests, each with its share; those that cannot be used are noted in `dropped`.
+    Raises `AsrError` if that is all of them."""
     corpus: list[Spoken] = []
+    unfit = Dropped()
     for name, share in manifests:
         for utterance in read_manifest(data / name):
             try:
                 words = normalize(utterance.text)
             except TextError as error:
-                dropped.add("whose text has no known spoken form", f"{utterance.audio}: {error}")
+                unfit.add("whose text has no known spoken form", f"{utterance.audio}: {error}")
                 continue
             if not words:
-                dropped.add("without a word", str(utterance.audio))
+                unfit.add("without a word", str(utterance.audio))
             elif utterance.duration > longest_seconds:
-                dropped.add(f"longer than {longest_seconds:g} s", str(utterance.audio))
+                unfit.add(f"longer than {longest_seconds:g} s", str(utterance.audio))
             else:
                 corpus.append(Spoken(utterance, words, share))
     if not corpus:
-        raise AsrError(f"{', '.join(name for name, _ in manifests)}: no utterance can be used")
+        raise AsrError(
+            f"{', '.join(name for name, _ in manifests)}: no utterance can be used: {str(unfit) or 'there is none'}"
+        )
+    dropped.take(unfit)
     return corpus
 
 

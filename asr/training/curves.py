@@ -8,7 +8,7 @@ from typing import Any
 
 LOSS = "loss "  # how the names of losses begin in log.jsonl
 RATE = "learning rate"
-_BOOKKEEPING = frozenset({"epoch", "step", "skipped", RATE, "seconds", "per second", "waiting"})
+_BOOKKEEPING = frozenset({"epoch", "step", "skipped", RATE, "seconds", "per second", "waiting", "memory"})
 
 
 def draw_curves(log: Path, picture: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,11 +90,14 @@ class G2pRecipe:
         return G2pTask(self, data / self.dictionary)
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
-        return [f"asr train recipes/english_small.py --data {data} --set g2p={run / 'best.pt'}"]
+        command = ["asr", "train", "recipes/english_small.py", "--data", str(data), "--set", f"g2p={run / 'best.pt'}"]
+        return [shlex.join(command)]
 
 
 class G2pTask:
     """Items are words with the pronunciation to learn; a word with several is learned with each of them."""
+
+    loss_names = ("phones",)
 
     def __init__(self, recipe: G2pRecipe, dictionary: Path) -> None:
         self.recipe = recipe
@@ -119,6 +123,9 @@ class G2pTask:
         order.shuffle(batches)
         return batches
 
+    def cost(self, items: Sequence[tuple[str, Pronunciation]]) -> float:
+        return len(items) * max(len(word) for word, _ in items)
+
     def load(
         self, items: Sequence[tuple[str, Pronunciation]], places: Sequence[int], epoch: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -140,7 +147,7 @@ class G2pTask:
         total = nn.functional.ctc_loss(
             log_probs, phones, lengths * self._frames, phone_lengths, reduction="sum", zero_infinity=True
         )
-        return Loss(total, len(lengths), {"phones": float(total.detach()) / len(lengths)})
+        return Loss(total, len(lengths), {"phones": (float(total.detach()), len(lengths))})
 
     def carried(self) -> dict[str, Tensor]:
         return {}

@@ -55,7 +55,7 @@ class Loss:
 
     total: Tensor
     count: int  # utterances, words...
-    parts: dict[str, float]
+    parts: dict[str, tuple[float, int]]  # by the task's `loss_names`: a sum, and of how many
 
 
 def autocast(options: Options) -> torch.autocast:
@@ -76,8 +76,17 @@ class Task(Protocol[Item, Batch]):
     @property
     def network(self) -> nn.Module: ...
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The parts of every loss."""
+        ...
+
     def plan(self, epoch: int) -> list[list[Item]]:
         """The global batches of an epoch, a function of the seed and the epoch alone."""
+        ...
+
+    def cost(self, items: Sequence[Item]) -> float:
+        """What a batch takes, to be compared with another's: rows times the steps of the longest."""
         ...
 
     def load(self, items: Sequence[Item], places: Sequence[int], epoch: int) -> Batch:
@@ -135,8 +144,10 @@ class Trainer(Generic[Item, Batch]):
     """One training run in a folder: `checkpoint.pt` (to resume), `best.pt`, `log.jsonl` and `curves.png`.
 
     Every random choice follows from (seed, epoch, batch), so a run that was killed and resumed gives the losses of one
-    that was not. Started by `torchrun`, each process takes every n-th item of a global batch, and gradients are summed
-    over all of them before each step: the result does not depend on the number of processes.
+    that was not. Started by `torchrun`, each process takes every n-th item of a global batch, and gradients and losses
+    are summed over all of them at each step. So batches and steps do not depend on the number of processes. Losses do,
+    a little: each process draws the dropout (and the tagger's pauses and gaps) of its own part, and pads it to its own
+    longest item, behind which the states lie that are handed on to later batches.
     """
 
     def __init__(self, task: Task[Item, Batch], options: Options, folder: Path) -> None:
@@ -169,7 +180,7 @@ class Trainer(Generic[Item, Batch]):
         figures: dict[str, float] = {}
         summary = SummaryWriter(str(self.folder / "tensorboard")) if self.rank == 0 else None
         saved = time.monotonic()
-        with Progress(self.options.epochs, self.rank == 0) as progress:
+        with Progress(self.options.epochs, self.rank == 0, self.options.device) as progress:
             while self.position.epoch < math.ceil(self.options.epochs):
                 epoch = self.position.epoch
                 batches = self.task.plan(epoch)
@@ -214,9 +225,7 @@ class Trainer(Generic[Item, Batch]):
                 loss = self.task.loss(piece)
             loss.total.backward()
             losses.append(loss)
-        count = self._sum_over_processes(sum(loss.count for loss in losses))
-        names = losses[0].parts if losses else {}  # a batch of fewer items than processes leaves some without any
-        parts = {name: sum(loss.parts[name] for loss in losses) / len(losses) for name in names}
+        count, parts = self._over_processes(losses)
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         for gradient in gradients:
             gradient /= count
@@ -231,19 +240,30 @@ class Trainer(Generic[Item, Batch]):
         self._average()
         return parts
 
-    def _sum_over_processes(self, count: int) -> float:
-        """The number of items in the global batch; sums the gradients over all processes on the way."""
-        if self.world == 1:
-            return float(max(1, count))
+    def _over_processes(self, losses: Sequence[Loss]) -> tuple[float, dict[str, float]]:
+        """The number of items in the global batch and the mean of each part of its loss; sums the gradients over all
+        processes on the way. A batch of fewer items than processes leaves some without any loss."""
+        names = self.task.loss_names
+        numbers = [float(sum(loss.count for loss in losses))]
+        for name in names:
+            numbers += (float(sum(loss.parts[name][place] for loss in losses)) for place in (0, 1))
+        if self.world > 1:
+            numbers = self._summed_with_gradients(numbers)
+        sums, counts = numbers[1::2], numbers[2::2]
+        means = {name: total / max(1.0, count) for name, total, count in zip(names, sums, counts, strict=True)}
+        return max(1.0, numbers[0]), means
+
+    def _summed_with_gradients(self, numbers: Sequence[float]) -> list[float]:
+        """The sums of these numbers over all processes; gradients become theirs in the same transfer."""
         parameters = list(self.task.network.parameters())
-        own = torch.tensor([float(count)], device=self.options.device)
+        own = torch.tensor(numbers, device=self.options.device)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        total, *summed = parallel.summed(torch.cat([own, *(gradient.reshape(-1) for gradient in gradients)])).split(
-            [1, *(p.numel() for p in parameters)]
+        totals, *summed = parallel.summed(torch.cat([own, *(gradient.reshape(-1) for gradient in gradients)])).split(
+            [len(numbers), *(p.numel() for p in parameters)]
         )
         for parameter, gradient in zip(parameters, summed, strict=True):
             parameter.grad = gradient.view_as(parameter)
-        return max(1.0, float(total.item()))
+        return totals.tolist()
 
     def _average(self) -> None:
         keep = min(self.options.averaging, self.position.step / (self.position.step + 10))

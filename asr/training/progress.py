@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from types import TracebackType
 from typing import Any
 
+import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -24,8 +26,9 @@ class Progress:
     `summary` gives the averages since the last validation.
     """
 
-    def __init__(self, epochs: float, shown: bool) -> None:
+    def __init__(self, epochs: float, shown: bool, device: str) -> None:
         self._epochs = epochs
+        self._device = device
         self._lines: list[dict[str, Any]] = []  # of the log, an epoch each
         self._console = Console(file=sys.stderr, highlight=False)
         self._shown = shown
@@ -77,13 +80,14 @@ class Progress:
             self._console.print(line, soft_wrap=True)
 
     def summary(self) -> dict[str, float]:
-        """Mean losses, size per second and the share of the time that was spent waiting for batches."""
+        """Mean losses, size per second, the share of the time that was spent waiting for batches, and memory in GB."""
         seconds = max(1e-9, time.monotonic() - self._since)
         return {
             **{f"loss {name}": round(value / max(1, self._steps), 4) for name, value in self._parts.items()},
             "seconds": round(seconds, 1),
             "per second": round(self._size / seconds, 1),
             "waiting": round(max(0.0, 1.0 - self._computing / seconds), 4),
+            "memory": round(largest_memory(self._device), 3),
         }
 
     def validated(self, line: dict[str, Any]) -> None:
@@ -111,6 +115,13 @@ def epochs_table(lines: list[dict[str, Any]]) -> Table:
         values = (f"{line[name]:.4g}" if name in line else "" for name in names)
         table.add_row(str(line["epoch"]), *values, duration(line["seconds"]))
     return table
+
+
+def largest_memory(device: str) -> float:
+    """The most memory that this process has taken so far, on the card where there is one, in GB."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # Linux counts in KiB
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -111,7 +112,7 @@ class TaggerRecipe:
         return TaggerTask(self, data / self.text, run.parent / f"{self.name}-text.npz")
 
     def afterwards(self, data: Path, run: Path) -> list[str]:
-        return [f"asr export {run / 'best.pt'} MODEL_DIR"]
+        return [shlex.join(["asr", "export", str(run / "best.pt"), "MODEL_DIR"])]
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ class Batch:
 
 class TaggerTask:
     """Items are segments of the text; a batch has segments of one length."""
+
+    loss_names = ("marks", "cases")
 
     def __init__(self, recipe: TaggerRecipe, text: Path, cache: Path) -> None:
         self.recipe = recipe
@@ -160,6 +163,9 @@ class TaggerTask:
                 )
         return [batches[i] for i in random.permutation(len(batches))]
 
+    def cost(self, items: Sequence[Item]) -> float:
+        return len(items) * max(CONTEXT_WORDS + length for _, _, length in items)
+
     def load(self, items: Sequence[Item], places: Sequence[int], epoch: int) -> Batch:
         random = np.random.default_rng([self.recipe.training.seed, epoch, *items[0], len(items)])
         length = items[0][2]
@@ -184,7 +190,7 @@ class TaggerTask:
             cases.flatten(0, 1), batch.cases.flatten(), ignore_index=IGNORED, reduction="sum"
         )
         count = int((batch.marks != IGNORED).sum())
-        parts = {"marks": float(lost_marks.detach()) / count, "cases": float(lost_cases.detach()) / count}
+        parts = {"marks": (float(lost_marks.detach()), count), "cases": (float(lost_cases.detach()), count)}
         return Loss(lost_marks + lost_cases, count, parts)
 
     def carried(self) -> dict[str, Tensor]:

@@ -148,6 +148,8 @@ class RecallRecipe:
 class RecallTask:
     """Batches of sequences of one distance each, and what share of them is answered wrongly."""
 
+    loss_names = ("recall",)
+
     def __init__(self, recipe: RecallRecipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.training.seed)
@@ -159,6 +161,9 @@ class RecallTask:
         longest = recipe.distances[min(epoch, len(recipe.distances) - 1)]
         return [show(choice.randint(1, longest), recipe.batch, choice.getrandbits(60)) for _ in range(recipe.batches)]
 
+    def cost(self, items: Sequence[Shown]) -> float:
+        return len(items) * max(one.lead + one.distance for one in items)
+
     def load(self, items: Sequence[Shown], places: Sequence[int], epoch: int) -> Batch:
         return batch_of(items)
 
@@ -168,7 +173,7 @@ class RecallTask:
     def loss(self, batch: Batch) -> Loss:
         tokens, asked, symbols = batch
         total = nn.functional.cross_entropy(self.network(tokens, asked), symbols, reduction="sum")
-        return Loss(total, len(symbols), {"recall": float(total.detach()) / len(symbols)})
+        return Loss(total, len(symbols), {"recall": (float(total.detach()), len(symbols))})
 
     def carried(self) -> dict[str, Tensor]:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -69,9 +70,11 @@ class RecognizerRecipe:
     def afterwards(self, data: Path, run: Path) -> list[str]:
         manifests = [str(data / manifest) for manifest in self.test or self.valid] or ["MANIFEST"]
         adapted = self.start and self.keep_subwords and not Path(self.start).is_file()  # a model, whose words go on
+        model = str(run / "model")
+        like = ["--like", self.start] if adapted else []
         return [
-            f"asr export {run / 'best.pt'} {run / 'model'}" + (f" --like {self.start}" if adapted else ""),
-            *(f"asr evaluate {manifest} --model {run / 'model'}" for manifest in manifests),
+            shlex.join(["asr", "export", str(run / "best.pt"), model, *like]),
+            *(shlex.join(["asr", "evaluate", manifest, "--model", model]) for manifest in manifests),
         ]
 
 
@@ -150,8 +153,8 @@ class RecognizerTask:
         if not valid:
             raise AsrError(f"{recipe.name}: nothing to validate on; name a manifest in valid, or speakers in held_out")
         folder = Path(recipe.cache) if recipe.cache else run.parent / "cache"
-        self._train, self._train_audio = _with_audio(train, folder, dropped)
-        self._valid, self._valid_audio = _with_audio(valid, folder, dropped)
+        self._train, self._train_audio = _with_audio(train, folder, data.absolute(), dropped)
+        self._valid, self._valid_audio = _with_audio(valid, folder, data.absolute(), dropped)
         texts = [spoken.words for spoken in self._train]
         self.targets = Targets(recipe, data, texts + [spoken.words for spoken in self._valid])
         self._train_targets = [self.targets(text) for text in texts]
@@ -188,6 +191,8 @@ class RecognizerTask:
             if seconds > self._durations[number]:
                 self._shares[number] = 0.0
                 dropped.add("too short for their text", str(self._train[number].utterance.audio))
+        if not any(self._shares):
+            raise AsrError(f"{self.recipe.name}: no utterance can be learnt from: {dropped}")
 
     def _seconds_needed(self, targets: dict[str, list[int]]) -> float:
         """The shortest sound in which CTC can say these tokens: a frame each, and one more between equal ones."""
@@ -215,6 +220,9 @@ class RecognizerTask:
 
     def plan(self, epoch: int) -> list[list[Example]]:
         return corpora.plan_epoch(self._durations, self._shares, self.recipe.mixture, self.recipe.training.seed, epoch)
+
+    def cost(self, items: Sequence[Example]) -> float:
+        return len(items) * max(example.seconds for example in items)
 
     def load(self, items: Sequence[Example], places: Sequence[int], epoch: int) -> RecognizerBatch:
         rows = [self._row(example, epoch) for example in items]
@@ -285,6 +293,10 @@ class RecognizerTask:
 
     # -- loss ------------------------------------------------------------------------------------------------------
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return tuple(f"{reading} {head}" for head in self.targets.heads for reading in ("first", "second"))
+
     def loss(self, batch: RecognizerBatch) -> Loss:
         device = next(self.network.parameters()).device
         start = tuple(
@@ -296,18 +308,18 @@ class RecognizerTask:
             found = final.detach().float().cpu()
             memory[:, batch.slots] = torch.where(found.isfinite(), found, torch.zeros(()))
         total = torch.zeros((), device=device)
-        parts: dict[str, float] = {}
+        parts: dict[str, tuple[float, int]] = {}
         weights = {"phones": self.recipe.head_weights[0], "spelling": self.recipe.head_weights[1]}
         count = 0
         for head, rows in batch.targets.items():
-            tokens = max(1, len(rows), sum(map(len, rows)))  # a batch of noise alone weighs no more than one of words
+            tokens = sum(max(1, len(row)) for row in rows)  # noise counts, lest a batch of it alone weigh too much
             count += tokens
             for reading, log_probs, weight in (
                 ("first", first[head], self.recipe.reading_weights[0]),
                 ("second", second[head], self.recipe.reading_weights[1]),
             ):
                 value = ctc(log_probs, batch.lengths, rows)
-                parts[f"{reading} {head}"] = float(value.detach()) / tokens
+                parts[f"{reading} {head}"] = float(value.detach()), tokens
                 if self._phones and head == "phones":
                     value = value + self.recipe.discriminative * rivals(log_probs, batch.lengths, rows, self._phones)
                 total = total + weights[head] * weight * value
@@ -417,7 +429,7 @@ def best_paths(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
     return paths
 
 
-def _with_audio(corpus: list[Spoken], folder: Path, dropped: Dropped) -> tuple[list[Spoken], AudioCache]:
+def _with_audio(corpus: list[Spoken], folder: Path, root: Path, dropped: Dropped) -> tuple[list[Spoken], AudioCache]:
     """The utterances whose audio can be decoded, and the cache that holds it."""
 
     def progress(done: int, total: int) -> None:
@@ -426,7 +438,7 @@ def _with_audio(corpus: list[Spoken], folder: Path, dropped: Dropped) -> tuple[l
 
     files = [spoken.utterance.audio for spoken in corpus]
     with parallel.one_after_the_other():  # the first process makes the cache, the others find it
-        cache, failed = build_cache(files, folder, progress)
+        cache, failed = build_cache(files, folder, root, progress)
     for file, reason in failed.items():
         dropped.add("that cannot be decoded", f"{file}: {reason}")
     return [spoken for spoken in corpus if spoken.utterance.audio not in failed], cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
+import math
 import os
 import platform
 import re
@@ -22,7 +24,7 @@ from asr.training import parallel
 from asr.training.config import Recipe, load_recipe
 from asr.training.from_model import recipe_from
 from asr.training.loop import Options, Task, Trainer, autocast, lacks_half_precision
-from asr.training.progress import duration
+from asr.training.progress import duration, largest_memory
 
 
 def train_recipe(
@@ -60,6 +62,7 @@ def _train(
 ) -> dict[str, float]:
     if start:
         recipe = recipe_from(recipe, start)
+    _check_device(recipe.training.device)
     resume = resume or (parallel.restarts() > 0 and (folder / "checkpoint.pt").exists())
     if not resume and (folder / "checkpoint.pt").exists():
         raise AsrError(f"{folder}: holds a run already; go on with --resume, or name another one with --folder")
@@ -72,19 +75,32 @@ def _train(
         trainer.resume()
         if changed := _changed_settings(recipe, folder / "config.json"):
             _say_once(f"goes on with other settings than before: {', '.join(changed)}")
-    batches = task.plan(1)
-    _say_once(_forecast(recipe, task, batches))
+    last = max(0, math.ceil(recipe.training.epochs) - 1)
+    plans = [task.plan(0), task.plan(last)]  # between them sequences may grow
+    _say_once(_forecast(recipe, task, plans[-1]))
     if recipe.training.half_precision and lacks_half_precision(recipe.training):
         _say_once("this processor does not compute in bfloat16: trains in float32")
     if trainer.rank == 0:
         _write_config(recipe, folder, path, data)
-    trial = _try_largest_batch(task, recipe, batches)
-    _say_once(trial.forecast(len(batches), recipe.training))
+    largest = max(itertools.chain(*plans), key=task.cost)
+    costs = [task.cost(batch) for batch in itertools.chain(*plans)]
+    trial = _try_batch(task, recipe, largest)
+    _say_once(trial.forecast(sum(costs) / len(plans) / max(costs), recipe.training))
     if dry_run:
         return {}
     figures = trainer.run()
     _say_once("\n".join(["done; what to do with it:", *recipe.afterwards(data, folder)]))
     return figures
+
+
+def _check_device(name: str) -> None:
+    """Raises `AsrError` for a device that is not here."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AsrError(f"device={name}: no such device; cpu and cuda are known") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise AsrError(f"device={name}: there is no GPU here that torch can use; leave out --set device={name}")
 
 
 def _forecast(recipe: Recipe, task: Task[Any, Any], batches: Sequence[Sequence[Any]]) -> str:
@@ -102,27 +118,28 @@ class Trial:
     examples: int
     loading: float  # seconds of one process
     computing: float
+    memory: float  # the most so far, in GB
 
-    def forecast(self, batches: int, options: Options) -> str:
-        """How long the training will take, if every batch takes as long; validation is not counted."""
+    def forecast(self, batches: float, options: Options) -> str:
+        """How long the training will take, if an epoch is as much as so many of these batches; validation is not
+        counted."""
         cores = len(os.sched_getaffinity(0))
         loading = self.loading / max(1, min(options.workers, cores - 1))
         alone = cores == 1 or options.prefetch == options.workers == 0
         step = loading + self.computing if alone else max(loading, self.computing)
         epoch = batches * step
         return (
-            f"largest batch: {self.examples} examples, {step:.2g} s a step; "
+            f"largest batch: {self.examples} examples, {step:.2g} s a step, {self.memory:.2g} GB of memory; "
             f"an epoch takes about {duration(epoch)}, all of it {duration(options.epochs * epoch)}"
         )
 
 
-def _try_largest_batch(task: Task[Any, Any], recipe: Recipe, batches: Sequence[Sequence[Any]]) -> Trial:
+def _try_batch(task: Task[Any, Any], recipe: Recipe, items: Sequence[Any]) -> Trial:
     """Loads and computes the batch that needs most, so that a lack of memory shows at once; the second time is timed,
     when all that is needed lies ready."""
     options = recipe.training
     carried = {name: value.clone() for name, value in task.carried().items()}
-    items = max(batches, key=len)
-    places = range(len(items))[parallel.rank() :: parallel.world()][:: options.accumulate]
+    places = range(len(items))[parallel.rank() :: parallel.world()][:: options.accumulate] or range(1)
     task.network.train()
     seconds = []
     for _ in range(2):
@@ -135,7 +152,8 @@ def _try_largest_batch(task: Task[Any, Any], recipe: Recipe, batches: Sequence[S
         task.network.zero_grad(set_to_none=True)
         seconds = [options.accumulate * part for part in (loaded - began, time.monotonic() - loaded)]
     task.carry(carried)
-    return Trial(len(items), *seconds)
+    loading, computing = seconds
+    return Trial(len(items), loading, computing, largest_memory(options.device))
 
 
 def _changed_settings(recipe: Recipe, config: Path) -> list[str]:
