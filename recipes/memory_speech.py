@@ -31,7 +31,7 @@ recipe = SpeechComparison(
         augmentation=Augmentation(
             gain=0.5, gain_decibels=(-20.0, 10.0), telephone=0.0, frequency_width=12, time_masks_per_second=0.1
         ),
-        training=Options(epochs=7, warmup_steps=100, hold=0.4),
+        training=Options(epochs=10, warmup_steps=100, hold=0.4),
     ),
     learning_rates=(("lstm", 2.4e-3), ("rnn", 8e-4), ("none", 2.4e-3)),
 )
