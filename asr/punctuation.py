@@ -59,6 +59,7 @@ _NAMES = {
 }
 _ENDINGS = ("", "'s", "s'", "s")  # of a name: possessive and plural
 _SHORTEST_MC = 5  # letters of "mcgee"; shorter ones are abbreviations
+_LONGEST_ACRONYM = 6  # letters: UNESCO; longer words in capitals are names on a title page
 _TITLES = {"mister": "Mr.", "missus": "Mrs.", "doctor": "Dr."}  # before a name
 _SAID = frozenset("said asked cried exclaimed replied answered inquired demanded whispered shouted".split())
 
@@ -154,7 +155,7 @@ class Tagger:
                 text = fixed
             elif word in self._spellings and chosen[i] != LOWER:
                 text = self._spellings[word]
-            elif chosen[i] == UPPER and len(word) > 1:
+            elif chosen[i] == UPPER and 1 < len(word) <= _LONGEST_ACRONYM:
                 text = word.upper()
             else:
                 text = capitalized(word) if starts or chosen[i] != LOWER else word
