@@ -190,7 +190,8 @@ class Decoder:
         if self._model is None:
             return 0.0
         start, unknown = np.array([self._model.start], np.int64), np.array([UNKNOWN_WORD], np.int64)
-        return float(self._model.score(start, unknown)[0][0])
+        unknown_score = self.options.unknown_word_score / max(self.options.lm_weight, 1e-3)  # is weighted, too
+        return float(self._model.score(start, unknown)[0][0]) + unknown_score
 
     # Decoding
 
