@@ -5,6 +5,7 @@ r"""The shipped model for new voices, words or rooms: your own half hour of reco
         data/manifests/finetune_train.jsonl --utterances 30
     asr train recipes/finetune.py --data data --from english-small
 
+How words sound says CMUdict: its file cmudict.dict goes into data/lists (recipes/README.md, Data).
 A learning rate that only falls, so that little is forgotten; the network keeps the shape of the one it starts from,
 and the model its words. The measured example is speech of Mandarin speakers; those it is tested on are listed in
 nonnative_test_speakers.txt, no model that ships may learn from them (recipes/README.md).

@@ -115,6 +115,8 @@ class Targets:
 
 def pronunciations(words: Sequence[str], dictionary: Path, g2p: str) -> dict[str, Pronunciation]:
     """How each word is said: the dictionary's first entry, the grapheme-to-phone network for the rest."""
+    if not dictionary.exists():
+        raise AsrError(f"There is no dictionary {dictionary}: put CMUdict there (see recipes/README.md).")
     entries = read_dictionary(dictionary, PHONES)
     unknown = [word for word in words if word not in entries]
     said = {word: entries[word][0] for word in words if word in entries}
