@@ -214,6 +214,13 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE, channel: int | None = 
     return np.concatenate(parts)
 
 
+def write_wav(path: Path, samples: Samples, rate: int) -> None:
+    """Samples [n] in [-1, 1] as a recording of 16 bits."""
+    import soundfile
+
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+
+
 def through_opus(samples: Samples, kilobits: float) -> Samples:
     """16 kHz mono [n] as it comes out of the Opus codec (RFC 6716) at so many kilobits a second, 6 to 256; [n]."""
     import soundfile

@@ -179,6 +179,8 @@ class Matcher:
         """The advance at tree positions: 0 at a root, minus what is owed where the state's phrase cannot go on."""
         plain = self._look_up(positions.astype(np.int64))
         off = np.where(positions < self._roots, 0.0, np.nan_to_num(plain) - self.owed[states])
+        if len(self.owed) == 1:  # single words alone
+            return off
         special = self._look_up(states.astype(np.int64) * self._size + positions)
         return np.where(np.isnan(special), off, special)
 

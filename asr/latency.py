@@ -14,7 +14,6 @@ import resource
 import tempfile
 import threading
 import time
-import wave
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.align import align_file
-from asr.audio import Resampler, as_float, read_audio
+from asr.audio import Resampler, as_float, read_audio, write_wav
 from asr.endpoint import Endpoint
 from asr.errors import AsrError
 from asr.live import ListenOptions, Update, listen
@@ -103,12 +102,7 @@ def measure(
 
 def to_wav(recording: Path, wav: Path) -> Path:
     """Any recording as one that every player plays: mono, 16 bits, `PLAYED_RATE`. Raises AudioError."""
-    samples = np.rint(read_audio(recording, PLAYED_RATE) * 32767).clip(-32768, 32767)
-    with wave.open(str(wav), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(PLAYED_RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
+    write_wav(wav, read_audio(recording, PLAYED_RATE), PLAYED_RATE)
     return wav
 
 

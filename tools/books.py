@@ -2,7 +2,7 @@
 
     python tools/books.py BOOKS... -o books.txt.xz --protect data/manifests/valid.jsonl --protect test-clean.txt
 
-BOOKS are folders with one .txt a book. Out come the sentences, normalized, one a line. Licences, headings, notes, verse
+BOOKS are folders with one .txt a book. Out come the sentences, normalized, one a line. Licences, headings, notes, books
 in other languages and paragraphs that another book had already (collections overlap) are left out. Sentences that share
 eight words in a row with a protected text are left out too, and books with four or more of them as a whole: somebody
 read the book aloud for a test set. Protected texts are manifests (.jsonl), or files with an utterance a line.

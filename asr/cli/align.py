@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from asr.cli.options import SoundPath, model_option
+from asr.cli.options import SoundPath, in_a_folder, model_option
 from asr.errors import AsrError
 from asr.writers import WRITERS, write_file
 
@@ -14,18 +14,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _SHOWN = 60  # characters of a line that is left out
 
 
-def _output(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    """Checked before the work, not after."""
-    if value is not None and not value.parent.is_dir():
-        raise click.BadParameter(f"the folder {value.parent} does not exist; make it first")
-    return value
-
-
 @click.command()
 @click.argument("audio", type=SoundPath())
 @click.argument("text", type=_FILE)
 @click.option("-t", "--type", "kind", type=click.Choice(list(WRITERS)), default="ctm", show_default=True)
-@click.option("-o", "--output", type=_FILE, callback=_output, help="File to write.  [default: standard output]")
+@click.option("-o", "--output", type=_FILE, callback=in_a_folder, help="File to write.  [default: standard output]")
 @click.option("--sounds", is_flag=True, help="Place the sounds (phones) of the words instead of the words.")
 @click.option("--channel", type=click.IntRange(1), metavar="N", help="Only this channel, from 1 (default: all, mixed).")
 @model_option

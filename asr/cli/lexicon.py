@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asr.cli.options import in_a_folder
+
 if TYPE_CHECKING:
     from asr.g2p import GraphemeToPhone
 
@@ -25,7 +27,7 @@ def lexicon() -> None:
               help="What pronounces words that the dictionary lacks: a model (directory, or name of a shipped one) or "
               "its g2p.onnx; none leaves them out.  [default: the shipped model]")  # fmt: skip
 @click.option("--lm", type=_FILE, help="The language model whose scores guide the search inside words.")
-@click.option("-o", "--output", type=_FILE, required=True, help="The lexicon to write.")
+@click.option("-o", "--output", type=_FILE, required=True, callback=in_a_folder, help="The lexicon to write.")
 def build(words: Path | None, dictionary: Path, g2p: str | None, lm: Path | None, output: Path) -> None:
     """Compile words and their pronunciations into one file that loads in a few milliseconds.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asr.cli.options import in_a_folder
+
 if TYPE_CHECKING:
     from asr.ngram.model import NGrams
 
@@ -31,13 +33,6 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...
         return tuple(int(number) for number in value.split(",") if number)
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a list of counts such as 0,1,2,3") from error
-
-
-def _output(_: click.Context, __: click.Parameter, value: Path) -> Path:
-    """Checked before hours of work, not after."""
-    if not value.parent.is_dir():
-        raise click.BadParameter(f"the folder {value.parent} does not exist; make it first")
-    return value
 
 
 @contextmanager
@@ -74,7 +69,7 @@ def _write(model: NGrams, output: Path) -> None:
     "--output",
     type=_FILE,
     required=True,
-    callback=_output,
+    callback=in_a_folder,
     help="The model to write; NAME.arpa[.gz]: in ARPA format.",
 )
 @click.option("--order", default=4, show_default=True, type=click.IntRange(1, 6), help="Words in the longest n-grams.")
@@ -121,7 +116,7 @@ def train(
 
 @lm.command("import")
 @click.argument("file", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, callback=_output, help="The model to write.")
+@click.option("-o", "--output", type=_FILE, required=True, callback=in_a_folder, help="The model to write.")
 @click.option("--order", type=click.IntRange(1, 6), help="Read n-grams up to this length only.")
 @click.option("--megabytes", type=click.FloatRange(0, min_open=True), help=_SIZE_HELP)
 def import_arpa(file: Path, output: Path, order: int | None, megabytes: float | None) -> None:
@@ -150,7 +145,7 @@ def import_arpa(file: Path, output: Path, order: int | None, megabytes: float | 
 
 @lm.command()
 @click.argument("model", metavar="LM", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, callback=_output, help="NAME.arpa, NAME.arpa.gz...")
+@click.option("-o", "--output", type=_FILE, required=True, callback=in_a_folder, help="NAME.arpa, NAME.arpa.gz...")
 def export(model: Path, output: Path) -> None:
     """Write the model LM in ARPA format, to the precision that it has."""
     from asr.language_model import LanguageModel

@@ -28,6 +28,13 @@ class SoundPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def in_a_folder(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """A file to write: its folder is looked for before the work, not after."""
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"the folder {value.parent} does not exist; make it first")
+    return value
+
+
 def _types(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
     types = [name.strip().lower() for name in ",".join(values).split(",") if name.strip()]
     if unknown := [name for name in types if name not in WRITERS]:
