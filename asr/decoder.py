@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -22,12 +22,14 @@ from asr.history import History, SaidWord
 from asr.lexicon import Lexicon
 from asr.network import WORD_START
 from asr.rescoring import Speller
+from asr.word_lstm import WordLstm
 from asr.word_model import UNKNOWN_WORD, NoWordModel, PrefixModel, Vocabulary, WordModel
 
 _KEPT = 8  # sets of hotwords, grammar and words whose sounds and search are kept for the next segment or stream
 _RECORDS = 20_000  # of a history before what is not needed is forgotten
 _LATTICE_FRAMES = 750  # how long a history keeps alternatives for certain
 Floats = NDArray[np.floating[Any]]
+Opinion = Callable[[Sequence[str]], NDArray[np.float64]]  # scores of texts, natural logs
 _LEAST = -100.0  # log-probs below are taken for this
 _PARTIAL_WEIGHT = 0.02  # hypotheses lighter than this have no say in what is shown
 
@@ -91,6 +93,7 @@ class Decoder:
         calibration: Calibration | None = None,
         grammar: GrammarOptions | None = None,
         speller: Speller | None = None,
+        word_lstm: WordLstm | None = None,
     ) -> None:
         """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens."""
         self.tokens = tuple(tokens)
@@ -101,6 +104,7 @@ class Decoder:
         self.calibration = calibration or Calibration()
         self.grammar_options = grammar or GrammarOptions()
         self.speller = speller
+        self.word_lstm = word_lstm
         self.lexicon = lexicon
         self._model = model
         self._g2p = g2p
@@ -125,6 +129,7 @@ class Decoder:
             self.calibration,
             grammar or self.grammar_options,
             self.speller,
+            self.word_lstm,
         )
 
     # Settings
@@ -301,9 +306,8 @@ class Decoder:
         if state.settings.grammar and not self._may_end(state):
             return [([], float(state.offset))]
         said, score, weights, total = self._final(state)
-        speller = None if spelling is None or state.settings.grammar or not len(spelling) else self.speller
-        weight = self.options.spelling_weight if speller is not None else 0.0
-        count = max(n, self.options.rescored) if weight else n
+        opinions = [] if state.settings.grammar else self._opinions(spelling)
+        count = max(n, self.options.rescored) if opinions else n
         if count == 1:
             return [(state.history.with_posteriors(said, weights), score)]
         texts, readings = [self._text(said, state)], [(said, score)]
@@ -317,11 +321,21 @@ class Decoder:
                 texts.append(text)
                 readings.append((other, score))
         scores = np.array([score for _, score in readings])
-        if speller is not None and spelling is not None and weight:
-            scores += weight * _spelled(speller, spelling, texts)
+        for weight, opinion in opinions:
+            scores += weight * opinion(texts)
         readings = [(readings[place][0], float(scores[place])) for place in np.argsort(-scores, kind="stable")]
         first, score = readings[0]
         return [(state.history.with_posteriors(first, weights), score), *readings[1:n]]
+
+    def _opinions(self, spelling: Floats | None) -> list[tuple[float, Opinion]]:
+        """Who is asked about whole readings, and the weight of what they say."""
+        options, speller, lstm = self.options, self.speller, self.word_lstm
+        found: list[tuple[float, Opinion]] = []
+        if options.spelling_weight and speller is not None and spelling is not None and len(spelling):
+            found.append((options.spelling_weight, lambda texts: _spelled(speller, spelling, texts)))
+        if options.sentence_weight and lstm is not None:
+            found.append((options.sentence_weight, lstm.advantage))
+        return found
 
     def _may_end(self, state: DecoderState) -> bool:
         """Whether a hypothesis stands where its phrase is complete."""

@@ -16,6 +16,7 @@ from asr.language_model import LanguageModel
 from asr.lexicon import Lexicon
 from asr.network import Network
 from asr.rescoring import Speller
+from asr.word_lstm import WordLstm
 
 PHONES, SPELLING = "phones", "spelling"  # heads
 LEXICON, LANGUAGE_MODEL, G2P = "words.lexicon", "words.lm", "g2p.onnx"  # files
@@ -43,6 +44,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
             f"{directory} has neither a {LEXICON} for its phones nor a spelling head: nothing can decode it."
         )
     speller = Speller(network.heads[SPELLING]) if head != SPELLING and SPELLING in network.heads else None
+    word_lstm = WordLstm.load(directory, model) if model is not None else None
     limits = {} if lexicon is not None else OPEN
     decoding, calibration = config.get("decoding", {}), config.get("calibration", {})
     try:
@@ -57,6 +59,7 @@ def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
                 Calibration.of(calibration.get(reading, {})),
                 GrammarOptions.of(decoding.get("grammar", {})),
                 speller,
+                word_lstm,
             )
             for reading in ("first", "second")
         )

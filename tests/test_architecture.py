@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "decoders",
         "posteriors",
         "rescoring",
+        "word_lstm",
     ),
     ("endpoint", "rejection"),
     ("subtitles", "writers", "punctuation", "numerals"),

@@ -47,6 +47,13 @@ def test_speed_is_what_resampling_gives(speed: float, speech: NDArray[np.float32
     )  # narrow bands of few bins differ
 
 
+def test_tempo_takes_frames_away_and_leaves_the_others_as_they_are(speech: NDArray[np.float32]) -> None:
+    samples = torch.from_numpy(speech)
+    twice = log_mel(samples, FRONT_END, tempo=2.0)
+    torch.testing.assert_close(twice, log_mel(samples, FRONT_END)[1::2][: len(twice)])
+    assert len(log_mel(samples, FRONT_END, speed=1.2, tempo=1.25)) == len(samples) // 240
+
+
 def test_the_exported_graph_has_the_same_front_end(speech: NDArray[np.float32]) -> None:
     samples = torch.from_numpy(speech[: len(speech) // 640 * 640])
     expected = log_mel(samples, FRONT_END)

@@ -151,8 +151,9 @@ def test_a_run_goes_on_with_its_own_batches_alone(tmp_path: Path, change: str) -
         trainer(other, tmp_path / "run").resume()
 
 
-def test_no_speech_is_made_too_fast_for_its_text(tmp_path: Path) -> None:
-    recipe = replace(TINY, mixture=replace(TINY.mixture, cut=1.0), augmentation=replace(PLAIN, speeds=(3.0,)))
+@pytest.mark.parametrize("fast", [{"speeds": (3.0,)}, {"tempos": (3.0,)}])
+def test_no_speech_is_made_too_fast_for_its_text(fast: dict[str, tuple[float, ...]], tmp_path: Path) -> None:
+    recipe = replace(TINY, mixture=replace(TINY.mixture, cut=1.0), augmentation=replace(PLAIN, **fast))
     task = recipe.task(DATA, tmp_path)
     shares = []
     for item in (item for batch in task.plan(1) for item in batch):

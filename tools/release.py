@@ -74,7 +74,7 @@ class Release:
 
     def figures(self) -> Figures:
         """What was measured of this very model; nothing where its networks were others, and nothing that hangs on the
-        words where lexicon, language model or decoding weights were."""
+        words where lexicon, language models or decoding weights were."""
         if not (self.model / "model.json").exists():
             return {}
         path = self.model / "figures.json"
@@ -89,7 +89,7 @@ class Release:
 
     def _words_fingerprint(self, config: Mapping[str, Any]) -> str:
         digest = hashlib.sha256(json.dumps(config.get("decoding"), sort_keys=True).encode())
-        for path in (self.model / "words.lm", self.model / "words.lexicon"):
+        for path in (self.model / name for name in ("words.lm", "words.lexicon", "rescorer.onnx")):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()[:16]
 

@@ -26,7 +26,8 @@ def export(
 ) -> None:  # fmt: skip
     """Write the network of CHECKPOINT as a model directory for `asr transcribe --model DIRECTORY`.
 
-    A tagger's checkpoint (recipes/punctuation.py) is written into such a directory as tagger.onnx.
+    A tagger's checkpoint (recipes/punctuation.py) is written into such a directory as tagger.onnx, that of a word LSTM
+    (recipes/word_lstm.py) as rescorer.onnx.
     """
     try:
         from asr.training.export import export_model
@@ -35,10 +36,15 @@ def export(
         raise click.ClickException(
             f"exporting needs {error.name}, which the core package leaves out: pip install '.[train]' in a checkout"
         ) from error
-    if read_checkpoint(checkpoint).get("description", {}).get("kind") == "tagger":
+    kind = read_checkpoint(checkpoint).get("description", {}).get("kind")
+    if kind == "tagger":
         from asr.training.punctuation_export import export_tagger
 
         export_tagger(checkpoint, directory, int8=not whole)
+    elif kind == "word_lstm":
+        from asr.training.word_lstm_export import export_word_lstm
+
+        export_word_lstm(checkpoint, directory, int8=not whole)
     else:
         export_model(
             checkpoint, directory, version=version, g2p=g2p, selftest=selftest, parts=parts, like=like, int8=not whole

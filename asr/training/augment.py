@@ -17,7 +17,8 @@ RATE = 16_000
 class Augmentation:
     """How often and how hard; probabilities are per utterance and epoch."""
 
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # of a recording played faster or slower, pitch included
+    tempos: tuple[float, ...] = (1.0,)  # of speech at its own pitch
     room: float = 0.2  # probability of reverberation
     noise: float = 0.4  # probability of noise
     noise_decibels: tuple[float, float] = (5.0, 30.0)  # signal-to-noise ratio, uniform between
@@ -43,6 +44,9 @@ class Acoustics:
 
     def speed(self, random: np.random.Generator) -> float:
         return float(random.choice(self.settings.speeds))
+
+    def tempo(self, random: np.random.Generator) -> float:
+        return float(random.choice(self.settings.tempos))
 
     def noise_of(self, samples: int, random: np.random.Generator) -> Samples:
         """A stretch of a random noise, repeated if it is short. Silence if there are no noises."""

@@ -26,10 +26,11 @@ from asr.training.fixed_scale import fix_scale
 from asr.training.g2p import G2p, G2pShape
 from asr.training.loop import read_checkpoint
 from asr.training.model import AcousticModel, Shape, State
+from asr.word_lstm import FILE as WORD_LSTM
 
 FORMAT = 1
 OPSET = 17
-PARTS = (LEXICON, LANGUAGE_MODEL, G2P, TAGGER)
+PARTS = (LEXICON, LANGUAGE_MODEL, G2P, TAGGER, WORD_LSTM)
 STATE_NAMES = {"lstm": ("h", "c"), "rnn": ("h",), "none": ()}
 
 

@@ -52,15 +52,16 @@ def hann_window(length: int) -> Tensor:
     return torch.hann_window(length)
 
 
-def log_mel(samples: Tensor, front_end: FrontEnd, speed: float = 1.0) -> Tensor:
+def log_mel(samples: Tensor, front_end: FrontEnd, speed: float = 1.0, tempo: float = 1.0) -> Tensor:
     """Natural log of mel band powers of samples in [-1, 1]. [..., samples] -> [..., frames, bands]
 
     Frame t covers the samples from `hop * t - history` to `hop * (t + 1)`; before the start there are zeros.
 
     `speed` 1.1 gives what a recording played 1.1 times faster gives (Ko et al., 2015), without resampling: hop, window
-    and the frequencies of the bands are scaled instead, so that a frame covers 1.1 times as many samples.
+    and the frequencies of the bands are scaled instead, so that a frame covers 1.1 times as many samples. `tempo`
+    scales the hop alone, as if somebody spoke faster in the same voice.
     """
-    hop, window = round(front_end.hop * speed), round(front_end.window * speed)
+    hop, window = round(front_end.hop * speed * tempo), round(front_end.window * speed)
     padded = torch.nn.functional.pad(samples, (window - hop, 0))
     frames = padded.unfold(-1, window, hop) * (hann_window(window) / speed)  # [..., frames, window]
     power = torch.fft.rfft(frames, n=front_end.fft).abs().square()

@@ -212,8 +212,8 @@ class RecognizerTask:
     def _audio(self, number: int) -> Samples:
         return as_floats(self._train_audio[self._train[number].utterance.audio])
 
-    def _features(self, samples: Samples, speed: float = 1.0) -> Tensor:
-        return log_mel(torch.from_numpy(samples), self.recipe.front_end, speed)
+    def _features(self, samples: Samples, speed: float = 1.0, tempo: float = 1.0) -> Tensor:
+        return log_mel(torch.from_numpy(samples), self.recipe.front_end, speed, tempo)
 
     def _normalized(self, features: Tensor) -> Tensor:
         return (features - self._mean) / self._deviation
@@ -264,10 +264,10 @@ class RecognizerTask:
             10 ** random.uniform(-5.5, -3.5)
         )
         fastest = len(samples) / rate / max(sum(self._shortest[piece] for piece in example.pieces), 1e-9)
-        speed = self.acoustics.speed(random)
-        if speed > fastest:  # too fast for its text: CTC would give it no loss
-            speed = min(speed, 1.0)
-        features = self._normalized(self._features(samples, speed))
+        speed, tempo = self.acoustics.speed(random), self.acoustics.tempo(random)
+        if speed * tempo > fastest:  # too fast for its text: CTC would give it no loss
+            speed, tempo = min(speed, 1.0), min(tempo, 1.0)
+        features = self._normalized(self._features(samples, speed, tempo))
         if example.pieces:
             self.acoustics.mask(features.numpy(), epoch, random)
         return features
