@@ -43,7 +43,7 @@ class DecoderOptions:
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     spelling_weight: float = 0.5  # of the spelling head's log-prob of a whole reading, where it has a say; 0: none
-    sentence_weight: float = 0.0  # of how much likelier than the n-gram model the word LSTM finds a reading; 0: none
+    lstm_share: float = 0.0  # of the word LSTM in a mixture with the n-gram model that judges whole readings; 0: none
     rescored: int = 10  # readings among which these two choose
     maximum: bool = False  # the best alignment instead of the sum over alignments
 

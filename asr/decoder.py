@@ -333,8 +333,8 @@ class Decoder:
         found: list[tuple[float, Opinion]] = []
         if options.spelling_weight and speller is not None and spelling is not None and len(spelling):
             found.append((options.spelling_weight, lambda texts: _spelled(speller, spelling, texts)))
-        if options.sentence_weight and lstm is not None:
-            found.append((options.sentence_weight, lstm.advantage))
+        if options.lstm_share and lstm is not None:
+            found.append((options.lm_weight, lambda texts: lstm.advantage(texts, options.lstm_share)))
         return found
 
     def _may_end(self, state: DecoderState) -> bool:

@@ -34,11 +34,8 @@ from asr.rejection import FIELD, doubt, find_most_doubt
 from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
-STEPS = {
-    "lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3,
-    "spelling_weight": 0.2, "sentence_weight": 0.2,
-}  # fmt: skip
-OPINIONS = ("spelling_weight", "sentence_weight")  # choose among readings that the search has found
+STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3, "spelling_weight": 0.2}
+OF_READINGS = "spelling_weight"  # chooses among readings that the search has found
 BINS = 10  # of a reliability diagram
 
 Progress = Callable[[str], None]
@@ -252,13 +249,7 @@ def tune_reading(
     """Search weights, then calibrate, on the first of two sides."""
     searched = _minutes(sides[0], options.search_minutes)
     useless = {
-        name
-        for name, used in (
-            ("lm_weight", decoder.has_model),
-            ("spelling_weight", decoder.speller),
-            ("sentence_weight", decoder.word_lstm),
-        )
-        if not used
+        name for name, used in (("lm_weight", decoder.has_model), ("spelling_weight", decoder.speller)) if not used
     }
     steps = {name: step for name, step in STEPS.items() if name not in useless}
 
@@ -269,7 +260,7 @@ def tune_reading(
 
     def errors(point: dict[str, float]) -> float:
         tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]
-        states = read(tuple((name, value) for name, value in point.items() if name not in OPINIONS))
+        states = read(tuple((name, value) for name, value in point.items() if name != OF_READINGS))
         found = [tried.evidence(state, one.spelling.get(reading)) for state, one in zip(states, searched, strict=True)]
         rate = mean_rate(found, searched)
         progress(

@@ -86,27 +86,27 @@ def test_a_text_is_compared_with_what_the_ngrams_say(folder: Path) -> None:
         numbers = [vocabulary.index(word) if word in vocabulary else 0 for word in text.split()]
         words, _ = padded([np.array(numbers, np.int64)])
         with torch.inference_mode():
-            score = float(network.scores(network(words[:, :-1])[0], words[0, 1:]).sum())
-        score += sum(shares.get(word, shares["<unk>"]) - of_all for word in text.split() if word not in vocabulary)
-        state = np.array([ngrams.start])
-        for number in [*ngrams.word_ids(text.split()).tolist(), 2]:
-            log_prob, state = ngrams.score(state, number)
-            score -= float(log_prob[0])
-        expected.append(score)
-    assert rescorer(folder).advantage(texts) == pytest.approx(expected, abs=0.1)
-    assert rescorer(folder).advantage(texts[1:2]) == pytest.approx(expected[1:2], abs=0.1)
+            scores = network.scores(network(words[:, :-1])[0], words[0, 1:]).tolist()
+        total, state = 0.0, np.array([ngrams.start])
+        for word, score in zip([*text.split(), "</s>"], scores, strict=True):
+            share = shares.get(word, shares["<unk>"]) - of_all if word not in vocabulary else 0.0
+            log_prob, state = ngrams.score(state, 2 if word == "</s>" else ngrams.word_ids([word]))
+            total += np.log(0.3 * np.exp(score + share) + 0.7 * np.exp(log_prob[0])) - log_prob[0]
+        expected.append(total)
+    assert rescorer(folder).advantage(texts, 0.3) == pytest.approx(expected, abs=0.1)
+    assert rescorer(folder).advantage(texts[1:2], 0.3) == pytest.approx(expected[1:2], abs=0.1)
 
 
 def test_it_remembers_what_no_ngram_reaches(folder: Path) -> None:
-    right, wrong = rescorer(folder).advantage(["anna old in on old very sings", "anna old in on old very sleeps"])
-    assert right - wrong > 2
+    right, wrong = rescorer(folder).advantage(["anna old in on old very sings", "anna old in on old very sleeps"], 0.5)
+    assert right - wrong > 1
 
 
 def test_in_eight_bits_it_says_nearly_the_same(folder: Path, tmp_path: Path) -> None:
     export_word_lstm(folder / "run" / "best.pt", tmp_path)
     texts = ["anna old in on old very sings", "bruno old in on old very sleeps"]
-    whole = rescorer(folder).advantage(texts)
-    small = Rescorer(tmp_path / "rescorer.onnx", LanguageModel.load(folder / "words.lm")).advantage(texts)
+    whole = rescorer(folder).advantage(texts, 0.5)
+    small = Rescorer(tmp_path / "rescorer.onnx", LanguageModel.load(folder / "words.lm")).advantage(texts, 0.5)
     assert small == pytest.approx(whole, abs=0.5)
 
 
@@ -117,17 +117,17 @@ def test_the_sentence_decides_between_words_that_sound_alike(folder: Path) -> No
     lexicon = Lexicon.build(list(sounds.items()), tokens)
     ngrams = LanguageModel.load(folder / "words.lm")
 
-    def heard(first: str, weight: float) -> str:
+    def heard(first: str, share: float) -> str:
         said = [first, "old", "in", "on", "old", "very", "sings"]
         frames = np.full((2 * len(said), len(tokens)), 0.001)
         frames[1::2, 0] = 1.0
         frames[range(0, 2 * len(said), 2), [sounds[word][0] for word in said]] = 1.0
-        options = DecoderOptions(sentence_weight=weight, blank_skip=1.0)
+        options = DecoderOptions(lstm_share=share, blank_skip=1.0)
         decoder = Decoder(tokens, lexicon, ngrams, options, word_lstm=rescorer(folder))
         return decoder.best(decoder.step(decoder.start(), np.log(frames)))[0].words[-1].text
 
     assert heard("anna", 0.0) == heard("bruno", 0.0)  # the n-grams know no better
-    assert [heard("anna", 0.8), heard("bruno", 0.8)] == ["sings", "sleeps"]
+    assert [heard("anna", 0.5), heard("bruno", 0.5)] == ["sings", "sleeps"]
 
 
 def test_what_is_no_word_lstm(folder: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_is_no_word_lstm(folder: Path, tmp_path: Path) -> None:
     broken = Rescorer.load(tmp_path, ngrams)
     assert broken is not None
     with pytest.raises(ModelError, match="rescorer"):
-        broken.advantage(["anna"])
+        broken.advantage(["anna"], 0.5)
 
 
 def test_no_text(folder: Path, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from asr.training.export import export_graph, quantize
 from asr.training.loop import read_checkpoint
 from asr.training.word_lstm import WordLstm, WordLstmShape
-from asr.word_lstm import FILE, FORMAT
+from asr.word_lstm import END, FILE, FORMAT, STATES
 
 
 class ExportedWordLstm(nn.Module):
-    """The same network with its table in eight bits; scores what comes next instead of all words."""
+    """One word further, for any number of texts: the same network with its table in eight bits."""
 
     table: Tensor
     scales: Tensor
@@ -31,11 +31,17 @@ class ExportedWordLstm(nn.Module):
         self.register_buffer("bias", network.bias.detach())
         self.lstm, self.expect = network.lstm, network.expect
 
-    def forward(self, words: Tensor, next_words: Tensor) -> Tensor:
-        """[texts, length] each -> [texts, length]"""
-        expected = self.expect(self.lstm(self.table[words].float() * self.scales[words])[0])
-        wanted = self.table[next_words].float() * self.scales[next_words]
-        return (expected * wanted).sum(-1) + self.bias[next_words]
+    def forward(self, words: Tensor, expected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        """Words [texts]; what was expected [texts, embedding] and the states [1, texts, width] before them.
+
+        Returns the words' scores, what is expected after them, those of the texts' ends, and the states.
+        """
+        vectors = self.table[words].float() * self.scales[words]
+        scores = (expected * vectors).sum(-1) + self.bias[words]
+        hidden, (h, c) = self.lstm(vectors[:, None], (h, c))
+        expected = self.expect(hidden[:, 0])
+        ends = expected @ (self.table[END].float() * self.scales[END]) + self.bias[END]
+        return scores, ends, expected, h, c
 
 
 def export_word_lstm(checkpoint: Path, directory: Path, *, int8: bool = True) -> Path:
@@ -47,13 +53,16 @@ def export_word_lstm(checkpoint: Path, directory: Path, *, int8: bool = True) ->
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         plain, small = Path(scratch) / "float.onnx", Path(scratch) / "small.onnx"
+        shape = network.shape
+        states = torch.zeros(1, 2, shape.width)
         export_graph(
             ExportedWordLstm(network).eval(),
-            (torch.ones(2, 5, dtype=torch.int64), torch.ones(2, 5, dtype=torch.int64)),
+            (torch.ones(2, dtype=torch.int64), torch.zeros(2, shape.embedding), states, states),
             plain,
-            ["words", "next_words"],
-            ["scores"],
-            {name: {0: "texts", 1: "length"} for name in ("words", "next_words", "scores")},
+            ["words", *STATES],
+            ["scores", "ends", *(f"next_{name}" for name in STATES)],
+            {name: {0: "texts"} for name in ("words", "expected", "scores", "ends", "next_expected")}
+            | {name: {1: "texts"} for name in ("h", "c", "next_h", "next_c")},
         )
         quantize(plain, small, int8)
         model = onnx.load(str(small))
