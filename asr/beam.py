@@ -43,8 +43,8 @@ class DecoderOptions:
     start_shift: float = 0.0  # frames from the first token of a word to where the word begins
     end_shift: float = 0.0  # frames from the end of its last token to where the word ends
     spelling_weight: float = 0.5  # of the spelling head's log-prob of a whole reading, where it has a say; 0: none
-    lstm_share: float = 0.0  # of the word LSTM in a mixture with the n-gram model that judges whole readings; 0: none
-    rescored: int = 10  # readings among which these two choose
+    word_lstm_share: float = 0.5  # of the word LSTM, where there is one, when whole readings are judged; 0: none
+    rescored: int = 20  # readings among which the spelling head and the word LSTM choose
     maximum: bool = False  # the best alignment instead of the sum over alignments
 
 

@@ -95,8 +95,11 @@ class Decoder:
         speller: Speller | None = None,
         word_lstm: WordLstm | None = None,
     ) -> None:
-        """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens."""
+        """`tokens`: of the head, blank first. Raises `ValueError` where the lexicon was made for other tokens, or the
+        word LSTM's share is none."""
         self.tokens = tuple(tokens)
+        if options is not None and not 0 <= options.word_lstm_share <= 1:
+            raise ValueError(f"word_lstm_share is {options.word_lstm_share}, and should be from 0 to 1")
         if lexicon is not None and lexicon.tokens != self.tokens:
             raise ValueError("the lexicon is made of other tokens than the head has")
         self.head = head
@@ -292,7 +295,8 @@ class Decoder:
     def best(self, state: DecoderState, n: int = 1, spelling: Floats | None = None) -> list[Hypothesis]:
         """At most n readings of all frames so far, taken as the whole segment, the best first; never none.
 
-        With the log-probs [frames, tokens] of the spelling head for the same frames, that head has its say.
+        With the log-probs [frames, tokens] of the spelling head for the same frames, that head has its say, and so has
+        the word LSTM where there is one.
         """
         return [Hypothesis(self._words(said, state), score) for said, score in self._readings(state, n, spelling)]
 
@@ -306,7 +310,7 @@ class Decoder:
         if state.settings.grammar and not self._may_end(state):
             return [([], float(state.offset))]
         said, score, weights, total = self._final(state)
-        opinions = [] if state.settings.grammar else self._opinions(spelling)
+        opinions = [] if state.settings.grammar else self._opinions(spelling, state.search.lm_weight)
         count = max(n, self.options.rescored) if opinions else n
         if count == 1:
             return [(state.history.with_posteriors(said, weights), score)]
@@ -327,14 +331,14 @@ class Decoder:
         first, score = readings[0]
         return [(state.history.with_posteriors(first, weights), score), *readings[1:n]]
 
-    def _opinions(self, spelling: Floats | None) -> list[tuple[float, Opinion]]:
+    def _opinions(self, spelling: Floats | None, lm_weight: float) -> list[tuple[float, Opinion]]:
         """Who is asked about whole readings, and the weight of what they say."""
         options, speller, lstm = self.options, self.speller, self.word_lstm
         found: list[tuple[float, Opinion]] = []
         if options.spelling_weight and speller is not None and spelling is not None and len(spelling):
             found.append((options.spelling_weight, lambda texts: _spelled(speller, spelling, texts)))
-        if options.lstm_share and lstm is not None:
-            found.append((options.lm_weight, lambda texts: lstm.advantage(texts, options.lstm_share)))
+        if options.word_lstm_share and lstm is not None:
+            found.append((lm_weight, lambda texts: lstm.advantage(texts, options.word_lstm_share)))
         return found
 
     def _may_end(self, state: DecoderState) -> bool:

@@ -1,4 +1,4 @@
-"""From a model directory to its decoders: lexicon, language model, grapheme-to-phone, weights and calibration."""
+"""From a model directory to its decoders: lexicon, language models, grapheme-to-phone, weights and calibration."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ PREVIEW_BEAM, PREVIEW_BEAM_SCORE = 40, 9.0  # at most, whatever the configuratio
 def load_decoders(network: Network) -> tuple[Decoder, Decoder]:
     """The decoders of the first and the second reading.
 
-    With a lexicon and a phone head they find its words, with `words.lm` guided by a language model; otherwise they
-    string the spelling head's tokens together. Raises `ModelError` for files that are damaged or do not fit.
+    With a lexicon and a phone head they find its words, with `words.lm` guided by a language model, and with
+    `word_lstm.onnx` besides a word LSTM helps to choose among whole readings; otherwise they string the spelling head's
+    tokens together. Raises `ModelError` for files that are damaged or do not fit.
     """
     directory, config = network.directory, network.config
     lexicon, g2p, model = None, None, None

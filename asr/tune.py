@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,7 +23,7 @@ from asr.audio import read_audio
 from asr.beam import DecoderOptions
 from asr.confidence import Calibration, Evidence, calibration_error, features, fit, normalized_cross_entropy
 from asr.datasets.manifest import Utterance
-from asr.decoder import Decoder, DecoderState
+from asr.decoder import Decoder
 from asr.decoders import SPELLING, load_decoders
 from asr.errors import AsrError, TextError
 from asr.evaluate.scores import Score, align, score_words
@@ -35,7 +34,6 @@ from asr.text import normalize
 
 READINGS: tuple[Reading, ...] = ("first", "second")
 STEPS = {"lm_weight": 0.2, "word_bonus": 0.6, "blank_penalty": 0.6, "prior_weight": 0.3, "spelling_weight": 0.2}
-OF_READINGS = "spelling_weight"  # chooses among readings that the search has found
 BINS = 10  # of a reliability diagram
 
 Progress = Callable[[str], None]
@@ -253,16 +251,9 @@ def tune_reading(
     }
     steps = {name: step for name, step in STEPS.items() if name not in useless}
 
-    @lru_cache(2)  # of the best point and of one beside it
-    def read(weights: tuple[tuple[str, float], ...]) -> list[DecoderState]:
-        tried = decoder.with_options(replace(decoder.options, **dict(weights)))  # type: ignore[arg-type]
-        return [tried.step(tried.start(), one.log_probs[reading]) for one in searched]
-
     def errors(point: dict[str, float]) -> float:
         tried = decoder.with_options(replace(decoder.options, **point))  # type: ignore[arg-type]
-        states = read(tuple((name, value) for name, value in point.items() if name != OF_READINGS))
-        found = [tried.evidence(state, one.spelling.get(reading)) for state, one in zip(states, searched, strict=True)]
-        rate = mean_rate(found, searched)
+        rate = mean_rate(decode(tried, searched, reading), searched)
         progress(
             f"{reading} reading: {rate:.2%} with " + ", ".join(f"{name} {value:g}" for name, value in point.items())
         )

@@ -3,7 +3,7 @@
     asr train recipes/word_lstm.py --data DATA
     asr export runs/word-lstm/best.pt MODEL
 
-`text/books.txt` and the held-out texts are made as recipes/README.md says.
+Where the texts come from says recipes/README.md. Of each the given part of the lines is taken.
 """
 
 from asr.training.loop import Options

@@ -40,7 +40,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "asr" / "models" / "english-small"
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 STREAM_MINUTES = 30
-COMMANDS = ("asr train recipes/english_small.py --data data --set device=cuda",)  # that train the networks
+COMMANDS = (  # that train the networks
+    "asr train recipes/english_small.py --data data --set device=cuda",
+    "asr train recipes/english_small_more.py --data data --from english-small",
+)
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
     "librispeech test-other": "LibriSpeech, test-other part",
@@ -89,7 +92,7 @@ class Release:
 
     def _words_fingerprint(self, config: Mapping[str, Any]) -> str:
         digest = hashlib.sha256(json.dumps(config.get("decoding"), sort_keys=True).encode())
-        for path in (self.model / name for name in ("words.lm", "words.lexicon", "rescorer.onnx")):
+        for path in (self.model / name for name in ("words.lm", "words.lexicon", "word_lstm.onnx")):
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()[:16]
 

@@ -17,7 +17,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--selftest", type=FILE, help="A short recording that the model can be tested with.")
 @click.option("--with", "parts", type=FILE, multiple=True, help="Another file of the model, e.g. words.lm; repeatable.")
 @click.option("--like", type=click.Path(path_type=Path), metavar="MODEL",
-              help="Take lexicon, language model, tagger and decoding weights from this model.")  # fmt: skip
+              help="Take lexicon, language models, tagger and decoding weights from this model.")  # fmt: skip
 @click.option("--float", "whole", is_flag=True, help="Keep float weights; four times as large.")
 @click.option("--evaluate", "manifest", type=FILE, help="Error rates of float and int8 side by side on this manifest.")
 def export(
@@ -27,7 +27,7 @@ def export(
     """Write the network of CHECKPOINT as a model directory for `asr transcribe --model DIRECTORY`.
 
     A tagger's checkpoint (recipes/punctuation.py) is written into such a directory as tagger.onnx, that of a word LSTM
-    (recipes/word_lstm.py) as rescorer.onnx.
+    (recipes/word_lstm.py) as word_lstm.onnx.
     """
     try:
         from asr.training.export import export_model

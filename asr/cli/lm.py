@@ -176,7 +176,10 @@ def score(model: Path, text: Path, each_word: bool) -> None:
 @lm.command()
 @click.argument("model", metavar="LM", type=_FILE)
 @click.argument("text", type=_FILE)
-def perplexity(model: Path, text: Path) -> None:
+@click.option("--word-lstm", type=_FILE, help="Besides, that of the mixture with this word LSTM (word_lstm.onnx).")
+@click.option("--share", default=0.5, show_default=True, type=click.FloatRange(0, 1, min_open=True),
+              help="The word LSTM's part of the mixture.")  # fmt: skip
+def perplexity(model: Path, text: Path, word_lstm: Path | None, share: float) -> None:
     """Print the perplexity of TEXT: of its known words and its sentence ends; and with unknown words as <unk>."""
     from asr.language_model import LanguageModel
     from asr.ngram.scoring import perplexity as measure
@@ -188,6 +191,11 @@ def perplexity(model: Path, text: Path) -> None:
         f"{measured.known:.2f}, with unknown words {measured.all:.2f}: {measured.sentences:,} sentences, "
         f"{measured.words:,} words, {measured.unknown:,} unknown ({measured.unknown / max(1, measured.words):.2%})"
     )
+    if word_lstm:
+        from asr.word_lstm import WordLstm, mixture_perplexity
+
+        mixed = mixture_perplexity(WordLstm(word_lstm, loaded), share, score_text(loaded, text))
+        click.echo(f"{mixed:.2f} with unknown words, where the word LSTM has a share of {share:g}")
 
 
 @lm.command("words")

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,17 +109,19 @@ def export_model(
 ) -> None:
     """Writes a model directory.
 
-    `like` is a model directory (or the name of a shipped one) whose lexicon, language model, tagger, g2p network,
+    `like` is a model directory (or the name of a shipped one) whose lexicon, language models, tagger, g2p network,
     decoding weights and calibration are taken over. `g2p` is the checkpoint of a grapheme-to-phone network, `selftest`
-    a short recording, `parts` are further files to copy (words.lm, words.lexicon, tagger.onnx, card.md). What a
-    directory already holds of these is kept, and so are decoding weights and calibration in its model.json. The
+    a short recording, `parts` are further files to copy (words.lm, words.lexicon, word_lstm.onnx, tagger.onnx,
+    card.md); a words.lm among them is not joined by the word LSTM of `like`, which knows other texts. What a directory
+    already holds of these is kept, and so are decoding weights and calibration in its model.json. The
     self-test's text and the checksums are written by tools/release, when everything is in place. Raises `AsrError` for
     a checkpoint that cannot be read.
     """
     model, description = load_acoustic_model(checkpoint)
     directory.mkdir(parents=True, exist_ok=True)
     if like:
-        _take_over(find_model(like), directory)
+        words_change = any(part.name == LANGUAGE_MODEL for part in parts)
+        _take_over(find_model(like), directory, {WORD_LSTM} if words_change else set())
     with tempfile.TemporaryDirectory() as scratch:
         write_networks(model, FrontEnd(**description["front_end"]), Path(scratch), directory, int8)
         if g2p:
@@ -133,10 +135,12 @@ def export_model(
     write_config(directory, model, description, version)
 
 
-def _take_over(source: Path, directory: Path) -> None:
+def _take_over(source: Path, directory: Path, without: Collection[str]) -> None:
     """All that does not belong to a model's networks alone; write_config keeps what model.json says of decoding."""
+    if source.samefile(directory):
+        return
     for name in (*PARTS, "model.json"):
-        if (source / name).is_file():
+        if (source / name).is_file() and name not in without:
             shutil.copyfile(source / name, directory / name)
 
 

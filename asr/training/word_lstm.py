@@ -62,10 +62,10 @@ class WordLstm(nn.Module):
 
 @dataclass(frozen=True)
 class Text:
-    """A text file to learn from, a sentence or paragraph a line, and the share of its lines that is taken."""
+    """A text file to learn from, a sentence or paragraph a line, and what part of its lines is taken."""
 
     path: str
-    share: float = 1.0
+    part: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class WordLstmTask:
 
     def __init__(self, recipe: WordLstmRecipe, data: Path, run: Path) -> None:
         self.recipe = recipe
+        words, frequent = recipe.shape.words, recipe.frequent
+        if not frequent < words <= np.iinfo(np.uint16).max:
+            raise AsrError(
+                f"{recipe.name}: shape.words is {words}; it should be above {frequent} (frequent) and below 65536"
+            )
         self.text = encoded(recipe, data, run.parent / "cache")
         numbers = {word: number for number, word in enumerate(self.text.vocabulary)}
         self.valid = {
@@ -128,6 +133,10 @@ class WordLstmTask:
             ]
             for name in recipe.held_out
         }
+        if len(self.text.vocabulary) <= frequent:
+            raise AsrError(
+                f"{recipe.name}: the texts have {len(self.text.vocabulary)} words; --set frequent= to fewer than that"
+            )
         self.network = WordLstm(recipe.shape)
         self._lengths = np.diff(self.text.starts)
         drawn = self.text.counts[recipe.frequent :].astype(float) + 1.0
@@ -180,8 +189,8 @@ class WordLstmTask:
         pass
 
     def validate(self) -> dict[str, float]:
-        """Perplexities of the held-out texts, rare words as one, each by the scores as they are and by their shares;
-        their mean comes first."""
+        """Perplexities of the held-out texts, in which all unknown words are one: of the scores divided by their sum,
+        and of the scores as they are. The mean of the former comes first."""
         found: dict[str, float] = {}
         for name, pieces in self.valid.items():
             plain = exact = 0.0
@@ -200,7 +209,7 @@ class WordLstmTask:
         return {"perplexity": round(mean, 2), **found}
 
     def summary(self) -> str:
-        known = 1 - self.text.counts[UNKNOWN] / self.text.counts.sum()
+        known = 1 - self.text.counts[UNKNOWN] / len(self.text.words)
         return (
             f"{len(self._lengths):,} sentences, {len(self.text.words):,} words, {100 * known:.1f} % of them among "
             f"{len(self.text.vocabulary):,}; {sum(map(len, self.valid.values())):,} sentences to validate on"
@@ -237,7 +246,7 @@ def _pieces(text: Iterable[str], longest: int) -> Iterator[list[str]]:
 def encoded(recipe: WordLstmRecipe, data: Path, cache: Path) -> Encoded:
     """The texts of a recipe, kept in the folder `cache`. Raises `AsrError` where there is no sentence."""
     sizes = [(data / text.path).stat().st_size for text in recipe.texts if (data / text.path).exists()]
-    about = repr((recipe.texts, recipe.longest, recipe.shape.words, sizes))
+    about = repr((recipe.texts, recipe.longest, recipe.shape.words, recipe.training.seed, sizes))
     kept = cache / f"words-{hashlib.sha256(about.encode()).hexdigest()[:16]}.npz"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -260,7 +269,7 @@ def _encode(recipe: WordLstmRecipe, data: Path) -> Encoded:
     draw = random.Random(recipe.training.seed)
     for text in recipe.texts:
         block: list[int] = []
-        taken = (line for line in lines(data / text.path) if draw.random() < text.share)
+        taken = (line for line in lines(data / text.path) if draw.random() < text.part)
         for words in _pieces(taken, recipe.longest):
             counts.update(words)
             block += [numbers.setdefault(word, len(numbers)) for word in words]

@@ -1,4 +1,4 @@
-"""The word LSTM as `rescorer.onnx`: table in eight bits with a scale a row, LSTM quantized, words in the metadata."""
+"""The word LSTM as `word_lstm.onnx`: table in eight bits with a scale a row, LSTM quantized, words in the metadata."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from asr.errors import AsrError
+from asr.ngram.counts import END
 from asr.training.export import export_graph, quantize
 from asr.training.loop import read_checkpoint
 from asr.training.word_lstm import WordLstm, WordLstmShape
-from asr.word_lstm import END, FILE, FORMAT, STATES
+from asr.word_lstm import FILE, FORMAT, OUTPUTS, STATES
 
 
 class ExportedWordLstm(nn.Module):
@@ -45,9 +47,14 @@ class ExportedWordLstm(nn.Module):
 
 
 def export_word_lstm(checkpoint: Path, directory: Path, *, int8: bool = True) -> Path:
-    """Writes `rescorer.onnx` from a checkpoint of the word LSTM's recipe; returns its path."""
+    """Writes `word_lstm.onnx` from a checkpoint of the word LSTM's recipe; returns its path. Raises `AsrError` for
+    a checkpoint of something else."""
     saved = read_checkpoint(checkpoint)
     about = saved["description"]
+    if about.get("kind") != "word_lstm":
+        raise AsrError(
+            f"{checkpoint}: holds a {about.get('kind', 'network')}, no word LSTM: train recipes/word_lstm.py"
+        )
     network = WordLstm(WordLstmShape(**about["shape"]))
     network.load_state_dict(saved["network"])
     directory.mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,7 @@ def export_word_lstm(checkpoint: Path, directory: Path, *, int8: bool = True) ->
             (torch.ones(2, dtype=torch.int64), torch.zeros(2, shape.embedding), states, states),
             plain,
             ["words", *STATES],
-            ["scores", "ends", *(f"next_{name}" for name in STATES)],
+            list(OUTPUTS),
             {name: {0: "texts"} for name in ("words", "expected", "scores", "ends", "next_expected")}
             | {name: {1: "texts"} for name in ("h", "c", "next_h", "next_c")},
         )
