@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,31 +71,48 @@ class WordLstm:
         for all of them.
         """
         rows = [text.split() for text in texts]
-        result = np.zeros(len(rows))
-        # All different beginnings of so many words: their states, and what the mixture has gained on each.
-        _, ends, state = self._step([BEGIN], self._initial, [0])
-        ngram_states = np.array([self._ngrams.start], np.int64)
-        gained = np.zeros(1)
-        beginning = [0] * len(rows)  # of each text, by its number among them
-        for length in range(1 + max(map(len, rows))):
-            ended = [number for number, row in enumerate(rows) if len(row) == length]
-            ended_at = [beginning[number] for number in ended]
-            longer: dict[tuple[int, str], int] = {}  # beginnings with one word more: from which one, and the word
+        # A tree of all beginnings, shorter ones first: from which each grows, and by which word.
+        parents, words, levels = [0], [SPECIAL_WORDS[BEGIN]], [0, 1]
+        node = [0] * len(rows)  # how far each text has come
+        for length in range(max(map(len, rows))):
+            longer: dict[tuple[int, str], int] = {}
             for number, row in enumerate(rows):
                 if len(row) > length:
-                    beginning[number] = longer.setdefault((beginning[number], row[length]), len(longer))
-            parents = [parent for parent, _ in longer]
-            ngram_words = np.append(self._ngrams.word_ids(word for _, word in longer), np.full(len(ended), END))
-            log_probs, after = self._ngrams.score(ngram_states[parents + ended_at], ngram_words)
-            result[ended] = gained[ended_at] + _gain(ends[ended_at], log_probs[len(longer) :], share)
-            if longer:
-                words = [self._numbers.get(word, UNKNOWN) for _, word in longer]
-                scores, ends, state = self._step(words, state, parents)
-                rare = np.flatnonzero(np.array(words) == UNKNOWN)
-                scores[rare] += self._ngrams.unigram(ngram_words[rare]) - self._rare
-                gained = gained[parents] + _gain(scores, log_probs[: len(longer)], share)
-                ngram_states = after[: len(longer)]
-        return result
+                    key = node[number], row[length]
+                    node[number] = longer.setdefault(key, levels[-1] + len(longer))
+            parents += (parent for parent, _ in longer)
+            words += (word for _, word in longer)
+            levels.append(len(words))
+        numbers = np.array([self._numbers.get(word, UNKNOWN) for word in words])
+        ngram_numbers = np.concatenate(([BEGIN], self._ngrams.word_ids(words[1:]), np.full(len(rows), END)))
+        ngrams = self._ngram_log_probs(ngram_numbers, np.array(parents + node))
+        scores, ends = np.zeros(len(words), np.float32), np.zeros(len(words), np.float32)
+        state, below = self._initial, 0
+        for low, high in pairwise(levels):
+            before = np.array(parents[low:high]) - below
+            scores[low:high], ends[low:high], state = self._step(numbers[low:high], state, before)
+            below = low
+        rare = np.flatnonzero(numbers == UNKNOWN)
+        scores[rare] += self._ngrams.unigram(ngram_numbers[rare]) - self._rare
+        gained = _gain(scores, ngrams[: len(words)], share)
+        gained[0] = 0.0
+        for low, high in pairwise(levels[1:]):
+            gained[low:high] += gained[parents[low:high]]
+        total: NDArray[np.float64] = gained[node] + _gain(ends[node], ngrams[len(words) :], share)
+        return total
+
+    def _ngram_log_probs(self, words: NDArray[np.int64], parents: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The n-gram model's log-probs of words after all that is above them in a tree, whose root stands first."""
+        above = [parents]
+        for _ in range(self._ngrams.order - 2):
+            above.append(parents[above[-1]])
+        states = np.zeros(len(words), np.int64)
+        for distance in range(len(above) - 1, -1, -1):  # no more than these words can matter
+            there = (
+                np.flatnonzero(above[distance - 1]) if distance else np.arange(len(words))
+            )  # nothing is above a root
+            states[there] = self._ngrams.score(states[there], words[above[distance][there]])[1]
+        return self._ngrams.score(states, words)[0]
 
     @cached_property
     def _rare(self) -> float:
@@ -103,11 +120,11 @@ class WordLstm:
         rare = [place for place, word in enumerate(self._ngrams.vocabulary) if word not in self._numbers]
         return float(np.logaddexp.reduce(self._ngrams.unigram(np.array([UNKNOWN, *rare]))))
 
-    def _step(self, words: Sequence[int], state: State, parents: Sequence[int]) -> tuple[Floats, Floats, State]:
+    def _step(self, words: NDArray[np.int64], state: State, parents: NDArray[np.int64]) -> tuple[Floats, Floats, State]:
         """One word further from each of the `parents` in `state`: the scores of these words, those of an end after
         them, and the state then."""
         before = {name: values[parents] if name == "expected" else values[:, parents] for name, values in state.items()}
-        scores, ends, *after = self._session.run(OUTPUTS, {"words": np.array(words, np.int64), **before})
+        scores, ends, *after = self._session.run(OUTPUTS, {"words": words, **before})
         return scores, ends, dict(zip(STATES, after, strict=True))
 
 

@@ -20,5 +20,5 @@ recipe = WordLstmRecipe(
     ),
     held_out=("text/heldout-books.txt", "text/heldout-everyday.txt"),
     shape=WordLstmShape(dropout=0.0),
-    training=Options(epochs=1, learning_rate=3e-3, hold=0.2, weight_decay=0.0),
+    training=Options(epochs=0.85, learning_rate=3e-3, hold=0.2, weight_decay=0.0),
 )

@@ -176,7 +176,7 @@ def choose_hidden(material: Sequence[Spoken], lexicon: Lexicon, seed: int = 1) -
 
 
 def censor(network: Network, decoder: Decoder, hidden: set[str]) -> Decoder:
-    """The decoder with words taken out of its lexicon and language model."""
+    """The decoder with words taken out of its lexicon and language model, and nobody asked about whole readings."""
     lexicon, g2p = load_pronunciations(network)
     assert lexicon is not None, "hotwords are measured with a lexicon"
     model = LanguageModel.load(network.directory / LANGUAGE_MODEL)

@@ -40,10 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "asr" / "models" / "english-small"
 REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 STREAM_MINUTES = 30
-COMMANDS = (  # that train the networks
-    "asr train recipes/english_small.py --data data --set device=cuda",
-    "asr train recipes/english_small_more.py --data data --from english-small",
-)
+COMMANDS = ("asr train recipes/english_small.py --data data --set device=cuda",)  # that train the networks
 PARTS = {
     "librispeech dev-clean": "LibriSpeech, dev-clean part",
     "librispeech test-other": "LibriSpeech, test-other part",
