@@ -107,10 +107,8 @@ class WordLstm:
         for _ in range(self._ngrams.order - 2):
             above.append(parents[above[-1]])
         states = np.zeros(len(words), np.int64)
-        for distance in range(len(above) - 1, -1, -1):  # no more than these words can matter
-            there = (
-                np.flatnonzero(above[distance - 1]) if distance else np.arange(len(words))
-            )  # nothing is above a root
+        for distance in range(len(above) - 1, -1, -1):  # no more than these words can matter; nothing is above the root
+            there = np.flatnonzero(above[distance - 1]) if distance else np.arange(len(words))
             states[there] = self._ngrams.score(states[there], words[above[distance][there]])[1]
         return self._ngrams.score(states, words)[0]
 

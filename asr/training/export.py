@@ -201,6 +201,12 @@ def quantize(source: Path, target: Path, int8: bool) -> None:
     )
 
 
+def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A table of vectors [rows, width] as int8, and the scale of each row [rows, 1]."""
+    scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8)
+    return (weight / scales).round().to(torch.int8), scales
+
+
 def _write_g2p(checkpoint: Path, scratch: Path, directory: Path, int8: bool) -> None:
     saved = read_checkpoint(checkpoint)
     network = G2p(G2pShape(**saved["description"]["shape"]))

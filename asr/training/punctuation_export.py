@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.punctuation import CONTEXT_WORDS, FEATURES, FILE, FORMAT
-from asr.training.export import export_graph, quantize
+from asr.training.export import eight_bits, export_graph, quantize
 from asr.training.loop import read_checkpoint
 from asr.training.punctuation import TaggerNetwork, TaggerShape
 
@@ -26,9 +26,8 @@ class ExportedTagger(nn.Module):
 
     def __init__(self, network: TaggerNetwork) -> None:
         super().__init__()
-        weight = network.table.weight.detach()
-        scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8)
-        self.register_buffer("table", (weight / scales).round().to(torch.int8))
+        table, scales = eight_bits(network.table.weight.detach())
+        self.register_buffer("table", table)
         self.register_buffer("scales", scales)
         self.lstm, self.marks, self.cases = network.lstm, network.marks, network.cases
 

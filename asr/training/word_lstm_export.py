@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asr.errors import AsrError
 from asr.ngram.counts import END
-from asr.training.export import export_graph, quantize
+from asr.training.export import eight_bits, export_graph, quantize
 from asr.training.loop import read_checkpoint
 from asr.training.word_lstm import WordLstm, WordLstmShape
 from asr.word_lstm import FILE, FORMAT, OUTPUTS, STATES
@@ -26,9 +26,8 @@ class ExportedWordLstm(nn.Module):
 
     def __init__(self, network: WordLstm) -> None:
         super().__init__()
-        weight = network.table.weight.detach()
-        scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8)
-        self.register_buffer("table", (weight / scales).round().to(torch.int8))
+        table, scales = eight_bits(network.table.weight.detach())
+        self.register_buffer("table", table)
         self.register_buffer("scales", scales)
         self.register_buffer("bias", network.bias.detach())
         self.lstm, self.expect = network.lstm, network.expect
