@@ -33,7 +33,8 @@ def join(backend: str) -> None:
 
 
 def leave() -> None:
-    """From here on this process is alone. Every process has to call it."""
+    """From here on this process is alone. Every process has to call it, at the latest before it ends: a process that
+    still belongs to a group is often aborted while Python shuts down (pytorch issue 190489)."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

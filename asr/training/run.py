@@ -43,7 +43,9 @@ def train_recipe(
     if not data.is_dir():
         raise AsrError(f"{data}: no such data folder; say where the data is with --data DIR")
     if isinstance(recipe, Recipe):
-        return _train(recipe, path, data, folder, resume, dry_run, start)
+        figures = _train(recipe, path, data, folder, resume, dry_run, start)
+        parallel.leave()
+        return figures
     figures = {}
     for name, member in recipe.members().items():
         begun = resume and (folder / name / "checkpoint.pt").exists()
