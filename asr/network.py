@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 State = dict[str, Floats]  # by name; never changed in place, so that holding one is a copy
 
-FORMAT = 1  # of the model directory
+FORMAT = 2  # of the model directory
 BLANK = 0  # the token of every head that means "nothing new"
 NEEDED_ENDINGS = (".onnx", ".lexicon", ".lm")
 MOST_HELD = 100.0  # memory cells that only ever add up stop here, or no gate would empty them again after hours
@@ -82,6 +82,7 @@ def read_config(directory: Path) -> dict[str, Any]:
         "heads",
         "state",
         "hidden",
+        "front_end",
         "fingerprint",
     )
     if missing := [key for key in wanted if key not in config]:
@@ -90,7 +91,11 @@ def read_config(directory: Path) -> dict[str, Any]:
         tokens = [token for names in config["heads"].values() for token in names]
         shapes = [[int(size) for size in part["shape"]] for part in config["state"] if part["name"]]  # perhaps none
         numbers = [int(config[key]) for key in ("frame_samples", "look_ahead_frames", "hidden")]
-        fits = bool(tokens and all(shapes) and numbers[0] > 0) and all(isinstance(token, str) for token in tokens)
+        hop, window = (int(config["front_end"][key]) for key in ("hop", "window"))
+        before = [part["shape"][-1] for part in config["state"] if part["name"] == "samples"]
+        paced = 0 < hop < window and numbers[0] % hop == 0 and before in ([], [window - hop])
+        fits = bool(tokens and all(shapes) and numbers[0] > 0 and paced)
+        fits = fits and all(isinstance(token, str) for token in tokens)
     except (AttributeError, KeyError, TypeError, ValueError):
         fits = False
     if not fits:
@@ -124,14 +129,17 @@ class Network:
         self.frame_samples = int(config["frame_samples"])
         self.frame_seconds = self.frame_samples / int(config["sample_rate"])
         self.look_ahead_frames = int(config["look_ahead_frames"])
+        self.width = int(config["hidden"])  # of the hidden states
         self.fingerprint = str(config["fingerprint"])
+        self.hop = int(config["front_end"]["hop"])  # samples from one log-mel frame to the next
+        self._window = int(config["front_end"]["window"])
         self._first, self._second = first, second
         self._shapes = {part["name"]: tuple(part["shape"]) for part in config["state"]}
         self._first_outputs = ["hidden", *self.heads, *(f"next_{name}" for name in self._shapes)]
-        width = {"hidden": int(config["hidden"])} | {head: len(tokens) for head, tokens in self.heads.items()}
+        width = {"hidden": self.width} | {head: len(tokens) for head, tokens in self.heads.items()}
         states = {name: shape[-1] for name, shape in self._shapes.items()}
         nexts = {f"next_{name}": size for name, size in states.items()}
-        self._check(first, "first.onnx", {"audio": None, **states}, width | nexts)
+        self._check(first, "first.onnx", {"audio": None, "hop": None, **states}, width | nexts)
         self._check(second, "second.onnx", {"hidden": width["hidden"]}, {head: width[head] for head in self.heads})
 
     @classmethod
@@ -148,20 +156,28 @@ class Network:
         """Name and version, as a transcript states them."""
         return f"{self.config['name']} {self.config['version']}"
 
-    def initial_state(self) -> State:
-        """The state before any sound: zeros."""
-        return {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+    def initial_state(self, hop: int | None = None) -> State:
+        """The state before any sound: zeros. For `hop` see `first`."""
+        shapes = dict(self._shapes)
+        if hop is not None and "samples" in shapes:
+            shapes["samples"] = (1, self._window - hop)
+        return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
-    def first(self, audio: Floats, state: State) -> FirstReading:
-        """The streaming layers over `audio` [n], n a multiple of `frame_samples`; `state` is left as it is."""
-        assert len(audio) % self.frame_samples == 0, "audio comes in whole network frames"
+    def first(self, audio: Floats, state: State, hop: int | None = None) -> FirstReading:
+        """The streaming layers over `audio` [n], n a multiple of `frame_samples`; `state` is left as it is.
+
+        With a `hop` of fewer samples than `Network.hop` the network hears everything slower, at the same pitch, and
+        `audio` is a multiple of a frame that is shorter in proportion.
+        """
+        hop = self.hop if hop is None else hop
+        assert len(audio) % (self.frame_samples // self.hop * hop) == 0, "audio comes in whole network frames"
         if len(audio) == 0:
             return FirstReading(
-                np.zeros((0, int(self.config["hidden"])), np.float32),
+                np.zeros((0, self.width), np.float32),
                 {head: np.zeros((0, len(tokens)), np.float32) for head, tokens in self.heads.items()},
                 state,
             )
-        outputs = self._first.run(self._first_outputs, {"audio": audio[None], **state})
+        outputs = self._first.run(self._first_outputs, {"audio": audio[None], "hop": np.array(hop, np.int64), **state})
         hidden, *rest = outputs
         heads = {head: values[0] for head, values in zip(self.heads, rest, strict=False)}
         after = (np.clip(part, -MOST_HELD, MOST_HELD) for part in rest[len(heads) :])

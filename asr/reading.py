@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.again import Heard, Limits, listen_again, manner
 from asr.decoders import SPELLING
 from asr.endpoint import EndedBy
 from asr.errors import AsrError
@@ -54,6 +55,7 @@ class Model:
     tagger: Tagger | None = None
     rejection: Rejection = field(default_factory=Rejection)  # of what is no speech
     preview_decoder: Decoder[Any] | None = None  # for what is shown before that; None: the second one
+    again: Limits = field(default_factory=Limits)  # of what is listened to again before it is final
 
     @property
     def preview(self) -> Decoder[Any]:
@@ -64,14 +66,15 @@ class Model:
         """Whether a reading takes frames for speech; `blank`: log-probs [frames] of its decoder's head."""
         return doubt(blank) <= (self.rejection.first if reading == "first" else self.rejection.second)
 
-    def words(self, hypothesis: Sequence[DecodedWord], first_frame: int) -> tuple[Word, ...]:
-        """Decoded words with times in seconds, `first_frame` being the stream's frame that their count starts from."""
+    def words(self, hypothesis: Sequence[DecodedWord], first_frame: float, pace: float = 1.0) -> tuple[Word, ...]:
+        """Decoded words with times in seconds, `first_frame` being the stream's frame that their count starts from;
+        each of the frames they count takes `pace` of the stream's."""
         seconds = self.network.frame_seconds
         return tuple(
             Word(
                 word.text,
-                round(max(0.0, (first_frame + word.start_frame) * seconds), 3),
-                round(max(0.0, (first_frame + word.end_frame) * seconds), 3),
+                round(max(0.0, (first_frame + word.start_frame * pace) * seconds), 3),
+                round(max(0.0, (first_frame + word.end_frame * pace) * seconds), 3),
                 round(word.confidence, 4),
             )
             for word in hypothesis
@@ -135,8 +138,9 @@ class Ended:
     """A segment whose end is decided, its words not yet."""
 
     first_frame: int  # counted from the start of the stream's sound
-    before: int  # frames of context in front of the segment, in `hidden` alone
+    before: int  # frames of context in front of the segment, in `hidden` and `sound` alone
     hidden: Floats  # [before + frames + context behind it, width]
+    sound: Floats  # the samples of the same frames; [0] where nothing is listened to again
     log_probs: Floats  # [frames, tokens] of the first reading, the head that its decoder reads
     pause: int  # frames of silence that followed
     ended_by: EndedBy
@@ -155,13 +159,20 @@ class Ended:
             "shown": self.shown and list(map(astuple, self.shown)),
             "decided": self.decided and [list(map(astuple, part)) for part in self.decided],
         }
-        return header, {f"{name}.hidden": self.hidden, f"{name}.log_probs": self.log_probs}
+        return header, {
+            f"{name}.hidden": self.hidden,
+            f"{name}.sound": self.sound,
+            f"{name}.log_probs": self.log_probs,
+        }
 
     @classmethod
-    def restored(cls, parts: Parts, name: str, header: Mapping[str, Any], width: int, tokens: int) -> Ended:
+    def restored(cls, parts: Parts, name: str, header: Mapping[str, Any], model: Model, sound_samples: int) -> Ended:
         """What `store` gave. Raises `ValueError` and its like for what is damaged."""
+        network = model.network
+        tokens = len(network.heads[model.first_decoder.head])
         log_probs = parts.array(f"{name}.log_probs", -1, tokens, shortest=1)
-        hidden = parts.array(f"{name}.hidden", -1, width)
+        hidden = parts.array(f"{name}.hidden", -1, network.width)
+        sound = parts.array(f"{name}.sound", len(hidden) * sound_samples)
         before = whole(header["before"], most=len(hidden) - len(log_probs))
         if header["ended_by"] not in get_args(EndedBy):
             raise ValueError("ended_by")
@@ -173,6 +184,7 @@ class Ended:
             whole(header["first_frame"], least=-(1 << 20)),
             before,
             hidden,
+            sound,
             log_probs,
             whole(header["pause"]),
             header["ended_by"],
@@ -240,7 +252,7 @@ class Reader:
 
     def _read(self, ended: Ended) -> Read:
         model = self._model
-        words, others, log_probs = self._decide(ended)
+        words, others, tokens = self._decide(ended)
         if model.tagger is not None and words and ended.wanted.grammar is None:  # a grammar's phrases stay as given
             end = (ended.first_frame + len(ended.log_probs) + ended.pause) * model.network.frame_seconds
             nexts = [*(word.start for word in words[1:]), end]
@@ -248,23 +260,30 @@ class Reader:
             written = model.tagger.write(words, self._context, pauses, ended.ended_by)
             words = tuple(replace(word, written=text) for word, text in zip(words, written, strict=True))
         self._context = (*self._context, *words)[-CONTEXT_WORDS:]
-        tokens = collapse(log_probs.argmax(axis=1)) if ended.ended_by == "key" else []
         return Read(words, others, tokens)
 
-    def _decide(self, ended: Ended) -> tuple[tuple[Word, ...], tuple[Alternative, ...], Floats]:
-        """What the reading that decides has heard, nothing where that is no speech, and its log-probs."""
+    def _decide(self, ended: Ended) -> tuple[tuple[Word, ...], tuple[Alternative, ...], list[tuple[int, int]]]:
+        """What the reading that decides has heard, nothing where that is no speech, and its tokens: (frame, token)."""
         model, decoder = self._model, self._model.second_decoder
         if ended.decided is not None:
             words, others = ended.decided if model.is_speech(ended.log_probs[:, BLANK], "first") else ((), ())
-            return words, others, ended.log_probs
+            return words, others, collapse(ended.log_probs.argmax(axis=1))
         own = slice(ended.before, ended.before + len(ended.log_probs))  # the rest is context
         heads = {head: table[own] for head, table in model.network.second(ended.hidden).items()}
         log_probs = heads[decoder.head]
         if not model.is_speech(log_probs[:, BLANK], "second"):
-            return (), (), log_probs
+            return (), (), collapse(log_probs.argmax(axis=1))
+        heard = Heard(heads, 0.0, 1.0)
+        if how := manner(model.network, model.again, log_probs):
+            begin = ended.first_frame + model.network.look_ahead_frames - ended.before
+            heard = listen_again(model.network, ended.sound, begin, ended.before, log_probs, how)
+        log_probs = heard.log_probs[decoder.head]
         state = decoder.step(ended.wanted.start(decoder), log_probs)
-        hypotheses = decoder.best(state, self._nbest, heads.get(SPELLING))
-        return model.words(hypotheses[0].words, ended.first_frame), alternatives(hypotheses), log_probs
+        hypotheses = decoder.best(state, self._nbest, heard.log_probs.get(SPELLING))
+        words = model.words(hypotheses[0].words, ended.first_frame + heard.begin, heard.pace)
+        path = collapse(log_probs.argmax(axis=1))
+        tokens = [(round(heard.begin + frame * heard.pace), token) for frame, token in path]
+        return words, alternatives(hypotheses), tokens
 
 
 def restored_words(stored: Sequence[Sequence[Any]]) -> tuple[Word, ...]:

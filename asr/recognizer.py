@@ -12,6 +12,7 @@ from typing import IO, Literal, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.again import limits_of
 from asr.audio import Audio
 from asr.decoders import load_decoders, preview_of
 from asr.endpoint import Endpoint, endpoint_options
@@ -74,7 +75,7 @@ class Recognizer:
         tagger = None if plain else Tagger.load(network.directory, numbers)
         rejection = Rejection() if every_sound else Rejection.of(network.config.get("decoding", {}))
         first, second = load_decoders(network)
-        self._model = Model(network, first, second, tagger, rejection, preview_of(second))
+        self._model = Model(network, first, second, tagger, rejection, preview_of(second), limits_of(network))
 
     @property
     def model(self) -> str:

@@ -83,10 +83,13 @@ class Running:
     levels: Floats  # dB of the frames whose output lags behind: the look-ahead
     context: int  # frames before the segment that the second reading hears too, at most
     spells: bool  # whether the first reading's spelling head has a say, too
+    sound_samples: int  # that are kept of each frame, to listen to it again; 0 or all
     overhang: Overhang = field(default_factory=Overhang)
     outputs: int = 0  # frames that have come out of the network in all
     before: list[Floats] = field(default_factory=list)  # hidden states of the frames before the segment: [width]
     hidden: list[Floats] = field(default_factory=list)  # of each frame of the segment: [width]
+    sound_before: list[Floats] = field(default_factory=list)  # samples of the frames before it: [sound_samples]
+    sound: list[Floats] = field(default_factory=list)  # of each frame of the segment: [sound_samples]
     log_probs: list[Floats] = field(default_factory=list)  # [tokens], of the head that the first decoder reads
     spelling: list[Floats] = field(default_factory=list)  # of the spelling head, if it has a say
     decoding: Any = None  # state of the decoder of what is shown, over `decoded` frames of the segment
@@ -107,6 +110,8 @@ class Running:
             overhang=dataclasses.replace(self.overhang, expected=list(self.overhang.expected)),
             before=list(self.before),
             hidden=list(self.hidden),
+            sound_before=list(self.sound_before),
+            sound=list(self.sound),
             log_probs=list(self.log_probs),
             spelling=list(self.spelling),
             decoding=None,
@@ -116,14 +121,16 @@ class Running:
 
     def drop(self, frames: int) -> None:
         """Forgets the first frames of the segment: now they are what was before it."""
-        self.remember(self.hidden[:frames])
+        self.remember(self.hidden[:frames], self.sound[:frames])
         self.detector.drop(frames)
-        del self.hidden[:frames], self.log_probs[:frames], self.spelling[:frames]
+        del self.hidden[:frames], self.sound[:frames], self.log_probs[:frames], self.spelling[:frames]
         self.forget_decoding()
 
-    def remember(self, hidden: Sequence[Floats]) -> None:
+    def remember(self, hidden: Sequence[Floats], sound: Sequence[Floats]) -> None:
         """Frames that belong to no segment any more."""
-        self.before = [*self.before, *hidden][-self.context :] if self.context else []
+        kept = slice(-self.context, None) if self.context else slice(0)
+        self.before = [*self.before, *hidden][kept]
+        self.sound_before = [*self.sound_before, *sound][kept]
 
     def forget_decoding(self) -> None:
         self.decoding, self.decoded, self.shown = None, 0, None
@@ -134,8 +141,10 @@ class Running:
         arrays: Arrays = {
             "levels": self.levels,
             "detector": self.detector.to_array(),
-            "before": rows(self.before, width_of(network)),
-            "hidden": rows(self.hidden, width_of(network)),
+            "before": rows(self.before, network.width),
+            "hidden": rows(self.hidden, network.width),
+            "sound_before": rows(self.sound_before, self.sound_samples),
+            "sound": rows(self.sound, self.sound_samples),
             "log_probs": rows(self.log_probs, len(network.heads[head])),
             **{f"state.{name}": array for name, array in self.state.items()},
         }
@@ -151,20 +160,17 @@ class Running:
         self.state = {name: parts.array(f"state.{name}", *array.shape) for name, array in self.state.items()}
         stored = parts.array("detector", -1, 3, dtype=np.float64, shortest=1)
         self.detector = Detector.from_array(self.detector.options, network.frame_seconds, stored)
-        frames, width = len(self.detector), width_of(network)
+        frames = len(self.detector)
         self.levels = parts.array("levels", network.look_ahead_frames)
         self.overhang = Overhang.restored(parts.header["overhang"], len(network.heads[head]))
         self.outputs = whole(parts.header["outputs"], least=frames)
-        self.hidden = list(parts.array("hidden", frames, width))
+        self.hidden = list(parts.array("hidden", frames, network.width))
+        self.sound = list(parts.array("sound", frames, self.sound_samples))
         self.log_probs = list(parts.array("log_probs", frames, len(network.heads[head])))
         if self.spells:
             self.spelling = list(parts.array("spelling", frames, len(network.heads[SPELLING])))
-        self.remember(list(parts.array("before", -1, width)))
-
-
-def width_of(network: Network) -> int:
-    """Of the hidden states."""
-    return int(network.config["hidden"])
+        before = parts.array("before", -1, network.width)
+        self.remember(list(before), list(parts.array("sound_before", len(before), self.sound_samples)))
 
 
 def rows(frames: Sequence[Floats], width: int) -> Floats:

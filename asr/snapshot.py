@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from asr.errors import StreamError
 
-VERSION = 3
+VERSION = 4
 MOST = 1 << 53  # what counts frames and samples; 10 million years of them
 Arrays = dict[str, NDArray[Any]]
 

@@ -34,7 +34,7 @@ from asr.reading import (
     restored_words,
 )
 from asr.results import Segment, Word
-from asr.running import OVERHANG_FRAMES, Overhang, Running, width_of, written_ahead
+from asr.running import OVERHANG_FRAMES, Overhang, Running, written_ahead
 from asr.snapshot import Parts, number, pack, unpack, whole
 
 Floats = NDArray[np.float32]
@@ -89,6 +89,7 @@ class Stream:
             np.full(network.look_ahead_frames, SILENT_DB, np.float32),
             round(options.context_seconds / network.frame_seconds),
             spells=options.second_reading is None and self._head != SPELLING and SPELLING in network.heads,
+            sound_samples=network.frame_samples if options.second_reading and model.again.ever else 0,
         )
         self._reader = Reader(model, options.second_reading, options.nbest)
         self._resampler: Resampler | None = None
@@ -264,7 +265,7 @@ class Stream:
             running.decoded = whole(header["decoded"], most=len(running))
         stream._reader = Reader(model, options.second_reading, options.nbest, restored_words(header["context"]))
         for i, about in enumerate(header["waiting"]):
-            ended = Ended.restored(parts, f"waiting.{i}", about, width_of(network), len(network.heads[stream._head]))
+            ended = Ended.restored(parts, f"waiting.{i}", about, model, running.sound_samples)
             ended.wanted.start(model.second_decoder)  # refuses here, not in the background
             stream._reader.submit(ended)
         return stream
@@ -284,13 +285,15 @@ class Stream:
         blank = np.exp(
             np.min([table[:, BLANK] for table in reading.log_probs.values()], axis=0)
         )  # no head hears speech
+        sound = audio.reshape(-1, network.frame_samples)[:, : running.sound_samples].copy()
         for i in range(len(log_probs)):
             running.outputs += 1
             if running.overhang.swallows(int(best[i])):
                 running.drop(len(running))
-                running.remember([reading.hidden[i]])
+                running.remember([reading.hidden[i]], [sound[i]])
                 continue
             running.hidden.append(reading.hidden[i])
+            running.sound.append(sound[i])
             running.log_probs.append(log_probs[i])
             if running.spells:
                 running.spelling.append(reading.log_probs[SPELLING][i])
@@ -313,17 +316,19 @@ class Stream:
         """
         if not stop:
             return False
-        sound = running.first_output - self._model.network.look_ahead_frames
-        hidden = np.stack([*running.before, *running.hidden[: stop + running.context]])
+        first_frame = running.first_output - self._model.network.look_ahead_frames
+        frames = slice(stop + running.context)
+        hidden = np.stack([*running.before, *running.hidden[frames]])
+        sound = np.concatenate([*running.sound_before, *running.sound[frames]])
         log_probs = np.stack(running.log_probs[:stop])
         pause = 0 if ended_by == "length" else len(running.detector) - stop
-        ended = Ended(sound, len(running.before), hidden, log_probs, pause, ended_by, self._wanted)
+        ended = Ended(first_frame, len(running.before), hidden, sound, log_probs, pause, ended_by, self._wanted)
         if self._options.second_reading is None:
             spelling = np.stack(running.spelling[:stop]) if running.spells else None
             hypotheses = self._model.first_decoder.best(self._decode(running, stop), self._options.nbest, spelling)
-            ended.decided = self._model.words(hypotheses[0].words, sound), alternatives(hypotheses)
+            ended.decided = self._model.words(hypotheses[0].words, first_frame), alternatives(hypotheses)
         elif running.decoding is not None:  # somebody looks on: what is decoded already need not be decoded again
-            ended.shown = self._shown(self._decode(running, len(running)), stop, sound)
+            ended.shown = self._shown(self._decode(running, len(running)), stop, first_frame)
         self._reader.submit(ended)
         return True
 

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.again import Limits, find_limits, speaking_rate
 from asr.audio import read_audio
 from asr.beam import DecoderOptions
 from asr.confidence import Calibration, Evidence, calibration_error, features, fit, normalized_cross_entropy
@@ -294,23 +295,33 @@ def tune(
     utterances: Iterable[Utterance],
     options: TuneOptions | None = None,
     progress: Progress = lambda _: None,
-) -> dict[Reading, Tuned]:
-    """Tune both readings of a model directory. Raises `AsrError` where the speech is of fewer than two speakers."""
+) -> tuple[dict[Reading, Tuned], Limits]:
+    """Tune both readings of a model directory, and when it listens again, which figures and confidences leave out.
+
+    Raises `AsrError` where the speech is of fewer than two speakers.
+    """
     options = options or TuneOptions()
     network = Network.load(model)
     decoders = dict(zip(READINGS, load_decoders(network), strict=True))
     material = hear(network, utterances, decoders["second"].head, progress)
     sides = halves(material, options.seed)
-    return {reading: tune_reading(decoders[reading], sides, reading, options, progress) for reading in READINGS}
+    tuned = {reading: tune_reading(decoders[reading], sides, reading, options, progress) for reading in READINGS}
+    tables = [one.log_probs["second"] for one in sides[0]]
+    rates = np.array([speaking_rate(table, network.frame_seconds) for table in tables])
+    return tuned, find_limits(rates, np.array([doubt(table[:, BLANK]) for table in tables]))
 
 
-def store(model: Path, tuned: Mapping[Reading, Tuned]) -> None:
-    """Write weights and calibration into the directory's `model.json`."""
+def store(model: Path, tuned: Mapping[Reading, Tuned], again: Limits | None = None) -> None:
+    """Write weights, calibration and, if given, when to listen again into the directory's `model.json`."""
     config = read_config(model)
     decoding, calibration = config.setdefault("decoding", {}), config.setdefault("calibration", {})
     for reading, found in tuned.items():
         decoding[reading] = vars(found.options) | {FIELD: found.most_doubt}
         calibration[reading] = found.calibration.to_config()
+    if again is not None:
+        decoding.pop("again", None)
+        if again.ever:
+            decoding["again"] = vars(again)
     write_config(model, config)
 
 

@@ -83,8 +83,9 @@ def write_oracle(directory: Path, heads: Sequence[str] = ("phones", "spelling"))
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     scores = [value(head, 1, "t", size) for head in heads]
+    hop = helper.make_tensor_value_info("hop", TensorProto.INT64, [])
     for name, nodes, inputs, outputs in (
-        ("first", first, [value("audio", 1, "n"), value("memory", 1, 1)],
+        ("first", first, [value("audio", 1, "n"), hop, value("memory", 1, 1)],
          [value("hidden", 1, "t", 1), *scores, value("next_memory", 1, 1)]),
         ("second", second, [value("hidden", 1, "t", 1)], scores),
     ):  # fmt: skip
@@ -94,7 +95,7 @@ def write_oracle(directory: Path, heads: Sequence[str] = ("phones", "spelling"))
         onnx.checker.check_model(model)
         onnx.save(model, str(directory / f"{name}.onnx"))
     config = {
-        "format": 1,
+        "format": 2,
         "name": "oracle",
         "version": "1",
         "sample_rate": 16000,
@@ -103,6 +104,7 @@ def write_oracle(directory: Path, heads: Sequence[str] = ("phones", "spelling"))
         "heads": {head: {"phones": PHONES, "spelling": SPELLING}[head] for head in heads},
         "state": [{"name": "memory", "shape": [1, 1]}],
         "hidden": 1,
+        "front_end": {"hop": FRAME, "window": 2 * FRAME},
         "decoding": {},
         "calibration": {},
         "licences": [],

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "asr"
 # From the ground up: a part imports its own row and the rows above it here, never one below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("results", "figures", "text", "arriving", "sources", "audio", "page", "flatfile", "heap"),
+    ("results", "figures", "text", "arriving", "sources", "audio", "page", "flatfile", "heap", "dereverberation"),
     (
         "network",
         "lexicon",
@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rescoring",
         "word_lstm",
     ),
-    ("endpoint", "rejection"),
+    ("endpoint", "rejection", "again"),
     ("subtitles", "writers", "punctuation", "numerals"),
     ("snapshot", "preview", "reading", "running", "stream", "recognizer"),
     (

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from asr.again import Limits
 from asr.audio import Resampler
 from asr.endpoint import EndedBy, Endpoint
 from asr.errors import AsrError, AudioError, StreamError
@@ -44,12 +45,17 @@ def run(stream: Stream, parts: Iterator[Samples], rate: int = 16000) -> list[Seg
     return found + stream.finish()
 
 
-@pytest.fixture(scope="module")
-def tiny(tiny_model: Path) -> Recognizer:
-    """The small network with greedy decoding: a beam search has far more to do for a network that is never sure."""
+@pytest.fixture(scope="module", params=["heard once", "heard again"])
+def tiny(tiny_model: Path, request: pytest.FixtureRequest) -> Recognizer:
+    """The small network with greedy decoding: a beam search has far more to do for a network that is never sure.
+
+    Segments are listened to again, slower and without echo, or never."""
     recognizer = Recognizer(tiny_model)
     greedy = Greedy(recognizer.network.heads["spelling"])
-    recognizer._model = replace(recognizer._model, first_decoder=greedy, second_decoder=greedy, preview_decoder=greedy)
+    again = Limits(4.0, 4.5, -1.0) if request.param == "heard again" else Limits()
+    recognizer._model = replace(
+        recognizer._model, first_decoder=greedy, second_decoder=greedy, preview_decoder=greedy, again=again
+    )
     return recognizer
 
 
@@ -141,13 +147,13 @@ def test_segments_leave_no_frame_out_and_hear_what_is_around_them(
 
 def test_context_is_heard_and_not_read(tiny: Recognizer, talk: Samples) -> None:
     """The log-probs of a segment's own frames are those of the longer stretch that the second reading heard."""
-    model, network = tiny._model, tiny.network
+    model, network = replace(tiny._model, again=Limits()), tiny.network
     hidden = hidden_states(network, talk[:96000], 96000)  # 6 s
     log_probs = np.zeros((50, len(network.heads["spelling"])), np.float32)
     reader = Reader(model, "inline")
     for before, after in ((0, 0), (25, 0), (0, 25), (20, 30)):
         stretch = hidden[40 - before : 90 + after]
-        reader.submit(Ended(40, before, stretch, log_probs, 0, "key", Wanted()))
+        reader.submit(Ended(40, before, stretch, np.zeros(0, np.float32), log_probs, 0, "key", Wanted()))
         (read,) = reader.collect(wait=True)
         own = network.second(stretch)["spelling"][before : before + 50]
         assert read.tokens == collapse(own.argmax(axis=1)) != []
@@ -160,8 +166,8 @@ def test_what_the_first_reading_takes_for_silence_is_read_again(
     real = tiny.network
     network = type(real)(real.directory, real.config, real._first, real._second)
 
-    def deaf(audio: Samples, state: State) -> FirstReading:
-        reading = real.first(audio, state)
+    def deaf(audio: Samples, state: State, *hop: int) -> FirstReading:
+        reading = real.first(audio, state, *hop)
         silence = {head: np.full_like(table, -50.0) for head, table in reading.log_probs.items()}
         for table in silence.values():
             table[:, BLANK] = 0.0
@@ -169,7 +175,7 @@ def test_what_the_first_reading_takes_for_silence_is_read_again(
 
     monkeypatch.setattr(network, "first", deaf)
     samples = talk[64000:144000]  # 5 s: after so long without a word the stream gives up
-    stream = Stream(replace(tiny._model, network=network), Options(0.2, "inline"))
+    stream = Stream(replace(tiny._model, network=network, again=Limits()), Options(0.2, "inline"))
     if mode == "nothing said":
         found = stream.feed(samples)
     else:
@@ -423,16 +429,17 @@ def test_a_sample_changes_nothing_in_earlier_steps(tiny: Recognizer, talk: Sampl
 @pytest.mark.parametrize("kind", ["speech", "noise", "silence"])
 def test_the_state_does_not_grow(tiny: Recognizer, talk: Samples, kind: str) -> None:
     noise = np.random.default_rng(1).normal(0, 0.01, len(talk)).astype(np.float32)
-    sound = {"speech": talk, "noise": noise, "silence": np.zeros_like(talk)}[kind]
+    heard = {"speech": talk, "noise": noise, "silence": np.zeros_like(talk)}[kind]
     stream = tiny.stream(step_seconds=1.0, second_reading="inline")
     sizes = []
     segments: list[Segment] = []
     for _ in range(6):  # 4 minutes
-        for part in np.split(sound, 40):
+        for part in np.split(heard, 40):
             segments += stream.feed(part)
             sizes.append(len(stream.save()))
     longest = round((15 + 5) / 0.04) + 2 * 25  # speech, silence before it, a step, context
-    frame = 4 * (tiny.network.config["hidden"] + len(tiny.network.heads["spelling"])) + 24
+    sound = stream._running.sound_samples
+    frame = 4 * (tiny.network.width + len(tiny.network.heads["spelling"]) + sound) + 24
     assert max(sizes) < longest * frame + 100_000
     assert max(sizes[len(sizes) // 2 :]) <= max(sizes[: len(sizes) // 2]) * 1.05
     assert all(segment.end - segment.start <= 15.1 for segment in segments)

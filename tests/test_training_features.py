@@ -57,5 +57,9 @@ def test_tempo_takes_frames_away_and_leaves_the_others_as_they_are(speech: NDArr
 def test_the_exported_graph_has_the_same_front_end(speech: NDArray[np.float32]) -> None:
     samples = torch.from_numpy(speech[: len(speech) // 640 * 640])
     expected = log_mel(samples, FRONT_END)
-    found = WaveFrontEnd(FRONT_END)(torch.nn.functional.pad(samples, (FRONT_END.history, 0))[None])[0]
+    front_end = WaveFrontEnd(FRONT_END)
+    found = front_end(torch.nn.functional.pad(samples, (FRONT_END.history, 0))[None], torch.tensor(FRONT_END.hop))[0]
     assert float((expected - found).abs().max()) < 1e-3
+    slower = log_mel(samples, FRONT_END, tempo=0.75)
+    found = front_end(torch.nn.functional.pad(samples, (400 - 120, 0))[None], torch.tensor(120))[0]
+    assert float((slower - found).abs().max()) < 1e-3

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from oracle import DICTIONARY, PHONES, speak, write_oracle
 
+from asr.again import Limits, limits_of
 from asr.beam import DecoderOptions
 from asr.cli import main
 from asr.confidence import Calibration
@@ -95,7 +96,7 @@ def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
     known = read_pronunciations(tmp_path / "dictionary", PHONES)
     Lexicon.build([(word, way) for word, ways in known.items() for way in ways], PHONES).save(model / "words.lexicon")
     utterances = []
-    for number, text in enumerate(["one two threes", "two two", "three ones", "slip one"]):
+    for number, text in enumerate(["one two threes two one", "two two", "three ones two one", "slip one"]):
         audio = tmp_path / f"{number}.wav"
         utterances.append(Utterance(audio, text, speak(audio, text), f"speaker {number % 2}", "oracle"))
     write_manifest(tmp_path / "valid.jsonl", utterances)
@@ -106,7 +107,12 @@ def test_the_command_tunes_a_model_directory(tmp_path: Path) -> None:
     assert "calibration error" in result.output
     assert (tmp_path / "d.svg").read_text(encoding="utf-8").count("<svg") == 1
     config = json.loads((model / "model.json").read_text(encoding="utf-8"))
-    assert set(config["decoding"]) == set(config["calibration"]) == {"first", "second"}
+    assert set(config["calibration"]) == {"first", "second"} == set(config["decoding"]) - {"again"}
+    limits = limits_of(Network.load(model))
+    assert limits.ever and f"listens again: over {limits.fast_rate} tokens" in result.output
+    assert 0 < limits.usual_rate < limits.fast_rate < 25  # one token in a frame of 40 ms is the most
+    store(model, {}, Limits())
+    assert "again" not in json.loads((model / "model.json").read_text(encoding="utf-8"))["decoding"]
     first, second = load_decoders(Network.load(model))
     assert first.options.beam == second.options.beam == DecoderOptions().beam
     assert first.calibration == Calibration.of(config["calibration"]["first"]) != Calibration()

@@ -39,7 +39,7 @@ def tune(
 
     directory = find_model(model)
     utterances = [one for one in read_manifest(manifest) if corpus in (None, one.corpus)]
-    tuned = tune_model(directory, utterances, TuneOptions(rounds, minutes, seed), _say)
+    tuned, again = tune_model(directory, utterances, TuneOptions(rounds, minutes, seed), _say)
     click.echo("reading  half      untuned    tuned  calibration error  cross-entropy")
     for reading, found in tuned.items():
         for side, half in enumerate(("tuned on", "other")):
@@ -51,10 +51,15 @@ def tune(
         weights = ", ".join(f"{name} {value}" for name, value in vars(found.options).items() if name != "log_priors")
         click.echo(f"{reading}: real-time factor of the search {found.real_time_factor:.4f}; {weights}")
         click.echo(f"{reading}: doubt that speech may leave {found.most_doubt}")
+    if again.ever:
+        click.echo(
+            f"listens again: over {again.fast_rate} tokens a second of speech, as if they were {again.usual_rate};"
+            f" without echo over a doubt of {again.clear}"
+        )
     if diagram is not None:
         draw_diagram(diagram, tuned)
     if not dry_run:
-        store(directory, tuned)
+        store(directory, tuned, again)
         click.echo(f"Written to {directory / 'model.json'}.")
 
 

@@ -79,13 +79,14 @@ def read_weights(directory: Path) -> Weights:
 
     Raises `ModelError` for files that are missing, damaged or of another structure, and where `onnx` is not installed.
     """
-    heads = list(read_config(directory)["heads"])
+    config = read_config(directory)
+    heads = list(config["heads"])
     first, second = Graph(directory / "first.onnx"), Graph(directory / "second.onnx")
     both = second.lstms()
     ahead = [lstm for lstm, reversed_input in both if not reversed_input]
     back = [lstm for lstm, reversed_input in both if reversed_input]
     weights = Weights(
-        first.sound(),
+        first.sound(int(config["front_end"]["hop"])),
         tuple(lstm for lstm, _ in first.lstms()),
         first.norms(),
         {head: first.head(head) for head in heads},
@@ -179,10 +180,9 @@ class Graph:
         product = self._before(total, "Add")
         return Head(np.ascontiguousarray(self._array_among(product).T), bias)
 
-    def sound(self) -> Sound:
+    def sound(self, hop: int) -> Sound:
         """The front-end: a convolution, mel bands, a logarithm and the training data's mean and deviation."""
         waves = self._only("Conv")
-        hop = next(int(a.ints[0]) for a in waves.attribute if a.name == "strides")
         logarithm = self._only("Log")
         floored = self._before(logarithm, "Log")
         centred = self._reader(logarithm.output[0], "Sub")

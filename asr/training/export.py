@@ -19,6 +19,7 @@ from asr.audio import Recording, read_audio
 from asr.decoders import G2P, LANGUAGE_MODEL, LEXICON
 from asr.errors import AsrError
 from asr.g2p import ALPHABET as LETTERS
+from asr.network import FORMAT
 from asr.punctuation import FILE as TAGGER
 from asr.recognizer import find_model
 from asr.training.features import FrontEnd, hann_window, mel_matrix
@@ -28,7 +29,6 @@ from asr.training.loop import read_checkpoint
 from asr.training.model import AcousticModel, Shape, State
 from asr.word_lstm import FILE as WORD_LSTM
 
-FORMAT = 1
 OPSET = 17
 PARTS = (LEXICON, LANGUAGE_MODEL, G2P, TAGGER, WORD_LSTM)
 STATE_NAMES = {"lstm": ("h", "c"), "rnn": ("h",), "none": ()}
@@ -39,20 +39,25 @@ class WaveFrontEnd(nn.Module):
 
     basis: Tensor
     mel: Tensor
+    offsets: Tensor
 
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__()
-        self.hop, self.floor = front_end.hop, front_end.floor
+        self.window, self.floor = front_end.window, front_end.floor
         bins = front_end.fft // 2 + 1
         turns = torch.outer(torch.arange(bins), torch.arange(front_end.window)).double() / front_end.fft
         window = hann_window(front_end.window).double()
         basis = torch.cat([torch.cos(2 * torch.pi * turns), torch.sin(2 * torch.pi * turns)]) * window
         self.register_buffer("basis", basis.float()[:, None, :])  # [2 * bins, 1, window]
         self.register_buffer("mel", mel_matrix(front_end, front_end.sample_rate))  # [bins, bands]
+        self.register_buffer("offsets", torch.arange(front_end.window))
 
-    def forward(self, samples: Tensor) -> Tensor:
-        """[1, history + hop * frames] -> [1, frames, bands]"""
-        spectrum = nn.functional.conv1d(samples[:, None, :], self.basis, stride=self.hop)  # [1, 2 * bins, frames]
+    def forward(self, samples: Tensor, hop: Tensor) -> Tensor:
+        """[1, window - hop + hop * frames] -> [1, frames, bands]; `hop` in samples is a number to be computed with, so
+        that one graph can read at any pace."""
+        starts = torch.arange(0, samples.shape[1] - self.window + 1, hop)  # type: ignore[call-overload]
+        windows = samples[0][starts[:, None] + self.offsets].reshape(1, 1, -1)  # one behind the other
+        spectrum = nn.functional.conv1d(windows, self.basis, stride=self.window)  # [1, 2 * bins, frames]
         real, imaginary = spectrum.square().chunk(2, dim=1)
         return ((real + imaginary).transpose(1, 2) @ self.mel + self.floor).log()
 
@@ -62,14 +67,15 @@ class First(nn.Module):
 
     def __init__(self, model: AcousticModel, front_end: FrontEnd) -> None:
         super().__init__()
-        self.front_end, self.history = WaveFrontEnd(front_end), front_end.history
+        self.front_end, self.window = WaveFrontEnd(front_end), front_end.window
         self.streaming, self.heads = model.streaming, model.first_heads
 
-    def forward(self, audio: Tensor, samples: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, audio: Tensor, hop: Tensor, samples: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         heard = torch.cat([samples, audio], dim=1)
-        hidden, after = self.streaming(self.streaming.normalize(self.front_end(heard)), state)
+        hidden, after = self.streaming(self.streaming.normalize(self.front_end(heard, hop)), state)
         log_probs = [head(hidden).log_softmax(-1) for head in self.heads.values()]
-        return (hidden, *log_probs, heard[:, -self.history :], *after)
+        ends = torch.arange(heard.shape[1] - (self.window - hop), heard.shape[1])  # type: ignore[call-overload]
+        return (hidden, *log_probs, heard[:, ends], *after)
 
 
 class Again(nn.Module):
@@ -153,11 +159,12 @@ def write_networks(model: AcousticModel, front_end: FrontEnd, scratch: Path, dir
     heads = list(model.first_heads)
     export_graph(
         First(model, front_end),
-        (audio, torch.zeros(1, front_end.history), *state),
+        (audio, torch.tensor(front_end.hop), torch.zeros(1, front_end.history), *state),
         scratch / "first.onnx",
-        ["audio", "samples", *names],
+        ["audio", "hop", "samples", *names],
         ["hidden", *heads, "next_samples", *(f"next_{name}" for name in names)],
-        {"audio": {1: "samples_in"}, "hidden": {1: "frames"}} | {head: {1: "frames"} for head in heads},
+        {"audio": {1: "samples_in"}, "samples": {1: "before"}, "next_samples": {1: "behind"}, "hidden": {1: "frames"}}
+        | {head: {1: "frames"} for head in heads},
     )
     export_graph(
         Again(model),

@@ -74,12 +74,13 @@ def make_tone_model(directory: Path, words: Sequence[str]) -> Path:
     ]
     constants["two"] = np.array([2], np.int64)  # the axis that is sliced
     audio = helper.make_tensor_value_info("audio", TensorProto.FLOAT, [1, "samples"])
+    hop = helper.make_tensor_value_info("hop", TensorProto.INT64, [])
     hidden = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, "time", count])
     spelling = helper.make_tensor_value_info("spelling", TensorProto.FLOAT, [1, "time", count + 1])
-    _save(directory / "first.onnx", to_power + to_scores, [audio], [hidden, spelling], constants)
+    _save(directory / "first.onnx", to_power + to_scores, [audio, hop], [hidden, spelling], constants)
     _save(directory / "second.onnx", to_scores, [hidden], [spelling], constants)
     config = {
-        "format": 1,
+        "format": 2,
         "name": "tones",
         "version": "1",
         "sample_rate": 16000,
@@ -88,6 +89,7 @@ def make_tone_model(directory: Path, words: Sequence[str]) -> Path:
         "heads": {"spelling": ["<blank>", *("▁" + word for word in words)]},
         "state": [],
         "hidden": count,
+        "front_end": {"hop": FRAME, "window": 2 * FRAME},
         "fingerprint": "tones of " + " ".join(words),
     }
     (directory / "model.json").write_text(json.dumps(config), encoding="utf-8")
