@@ -1,4 +1,5 @@
-"""Listening again: a segment that was spoken fast is heard once more at a slower pace, an unclear one without echo.
+"""Listening again: a segment that was spoken fast is heard once more slower, an unclear one without echo, a faint one
+louder.
 
 Unclear is what leaves doubt, from echo or from noise; taking out echo does little to noise, and no harm.
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.dereverberation import dereverberated
+from asr.endpoint import SILENT_DB, levels
 from asr.errors import ModelError
 from asr.greedy import collapse
 from asr.network import BLANK, Network
@@ -28,6 +30,8 @@ Floats = NDArray[np.float32]
 LONGEST_GAP = 0.32  # seconds: longer ones between two tokens are pauses, and count as this
 FEWEST = 5  # tokens that a rate can be told from
 LEAST_PACE = 0.62  # of the usual hop
+QUIET = -48.0  # dB of full scale that a segment's loud frames keep below; recordings are rarely so quiet
+USUAL = -20.0  # dB that they are then amplified to: half of the speech that the shipped model was tuned on is louder
 FAST = 1.2  # times the usual rate: from here on slower listening was found to help
 CLEAR = 0.85  # of the speech that a model was tuned on is clear enough: of the rest rooms are told apart best
 AROUND = 1.0  # seconds that are heard before and after a segment's words
@@ -76,18 +80,22 @@ class Manner:
     """How to listen to a segment again."""
 
     hop: int  # samples
-    dry: bool  # without echo
+    dry: bool = False  # without echo
+    gain: float = 1.0  # of the samples
 
 
-def manner(network: Network, limits: Limits, log_probs: Floats) -> Manner | None:
-    """What would help a segment of these log-probs [frames, tokens]; None if nothing would."""
-    if not len(log_probs):
+def manner(network: Network, limits: Limits, log_probs: Floats, sound: Floats) -> Manner | None:
+    """What would help a segment of these log-probs [frames, tokens] and samples; None if nothing would."""
+    if not limits.ever or not len(log_probs):
         return None
     hop = network.hop
     rate = speaking_rate(log_probs, network.frame_seconds)
     slower = round(hop * max(LEAST_PACE, limits.usual_rate / rate)) if rate > limits.fast_rate else hop
     dry = doubt(log_probs[:, BLANK]) > limits.clear
-    return Manner(slower, dry) if dry or slower != hop else None
+    loud = float(np.quantile(levels(sound, network.frame_samples), 0.9))
+    gain = 10 ** ((USUAL - loud) / 20) if SILENT_DB < loud < QUIET else 1.0
+    found = Manner(slower, dry, gain)
+    return None if found == Manner(hop) else found
 
 
 def speaking_rate(log_probs: Floats, frame_seconds: float) -> float:
@@ -121,7 +129,7 @@ def listen_again(network: Network, sound: Floats, begin: int, before: int, log_p
     around = round(AROUND / network.frame_seconds)
     first = max(0, before + int(tokens[0]) - around) if len(tokens) else 0
     last = before + int(tokens[-1]) + 1 + around if len(tokens) else before + len(log_probs)
-    heard = sound[first * usual : last * usual]
+    heard = sound[first * usual : last * usual] * np.float32(manner.gain)
     if manner.dry:
         heard = dereverberated(heard)
     skipped = -(begin + first) * usual % size

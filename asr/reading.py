@@ -274,7 +274,9 @@ class Reader:
         if not model.is_speech(log_probs[:, BLANK], "second"):
             return (), (), collapse(log_probs.argmax(axis=1))
         heard = Heard(heads, 0.0, 1.0)
-        if how := manner(model.network, model.again, log_probs):
+        size = model.network.frame_samples
+        sound = ended.sound[own.start * size : own.stop * size]
+        if how := manner(model.network, model.again, log_probs, sound):
             begin = ended.first_frame + model.network.look_ahead_frames - ended.before
             heard = listen_again(model.network, ended.sound, begin, ended.before, log_probs, how)
         log_probs = heard.log_probs[decoder.head]

@@ -58,15 +58,20 @@ def test_pauses_make_nobody_slow() -> None:
     assert speaking_rate(heard(50, words[: FEWEST - 1]), 0.04) == 0.0
 
 
-def test_who_is_fast_is_heard_slower_and_who_is_unclear_without_echo(tiny: Recognizer) -> None:
+def test_who_is_fast_is_heard_slower_who_is_unclear_without_echo_who_is_faint_louder(tiny: Recognizer) -> None:
     limits = Limits(usual_rate=8.0, fast_rate=10.0, clear=0.5)
     slow, fast = heard(50, list(range(10, 40, 3))), heard(50, list(range(10, 40, 2)))
-    assert manner(tiny.network, limits, slow) is None
-    assert manner(tiny.network, limits, fast) == Manner(round(160 * 8 * 0.08), False)
-    assert manner(tiny.network, limits, heard(50, list(range(50)))) == Manner(round(160 * LEAST_PACE), False)
-    assert manner(tiny.network, limits, heard(50, list(range(10, 40, 3)), 0.6)) == Manner(160, True)
-    assert manner(tiny.network, Limits(), fast) is None
-    assert manner(tiny.network, limits, fast[:0]) is None
+    loud = np.full(640 * 50, 0.1, np.float32)  # -20 dB
+    assert manner(tiny.network, limits, slow, loud) is None
+    assert manner(tiny.network, limits, fast, loud) == Manner(round(160 * 8 * 0.08))
+    assert manner(tiny.network, limits, heard(50, list(range(50))), loud) == Manner(round(160 * LEAST_PACE))
+    assert manner(tiny.network, limits, heard(50, list(range(10, 40, 3)), 0.6), loud) == Manner(160, dry=True)
+    faint = manner(tiny.network, limits, slow, loud / 100)
+    assert faint and faint == Manner(160, gain=faint.gain) and faint.gain == pytest.approx(100, rel=1e-3)
+    assert manner(tiny.network, limits, slow, loud / 20) is None
+    assert manner(tiny.network, limits, slow, np.zeros(640 * 50, np.float32)) is None
+    assert manner(tiny.network, Limits(), fast, loud / 100) is None
+    assert manner(tiny.network, limits, fast[:0], loud[:0]) is None
 
 
 def test_limits_come_from_the_speech_that_a_model_was_tuned_on() -> None:
@@ -100,6 +105,8 @@ def test_at_the_usual_pace_it_hears_the_same_in_the_same_places(tiny: Recognizer
     assert (again.begin, again.pace) == (0.0, 1.0)
     for head, table in expected.items():
         np.testing.assert_array_equal(again.log_probs[head], table[20:120])
+    louder = listen_again(network, sound / 8, 7, 20, own, Manner(160, gain=8.0))
+    np.testing.assert_array_equal(louder.log_probs["phones"], again.log_probs["phones"])
     dry = listen_again(network, sound, 7, 20, own, Manner(160, True))
     hidden = network.first(dereverberated(sound), network.initial_state()).hidden
     np.testing.assert_array_equal(dry.log_probs["phones"], network.second(hidden)["phones"][20:120])
