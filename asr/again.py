@@ -1,5 +1,4 @@
-"""Listening again: a segment that was spoken fast is heard once more slower, an unclear one without echo, a faint one
-louder.
+"""Listening again, before a text is final: fast speech slower, unclear speech without echo, faint speech louder.
 
 Unclear is what leaves doubt, from echo or from noise; taking out echo does little to noise, and no harm.
 

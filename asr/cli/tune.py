@@ -28,9 +28,9 @@ def tune(
     diagram: Path | None,
     dry_run: bool,
 ) -> None:
-    """Fit weights and confidences on half of the speakers of MANIFEST and judge them on the others.
+    """Fit weights, confidences and when to listen again on half of the speakers of MANIFEST; judge on the others.
 
-    What was found is written into the model's model.json.
+    What was found is written into the model's model.json. Error rates and confidences are of what is heard once.
     """
     from asr.datasets.manifest import read_manifest
     from asr.recognizer import find_model
