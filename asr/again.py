@@ -1,6 +1,6 @@
 """Listening again, before a text is final: fast speech slower, unclear speech without echo, faint speech louder.
 
-Unclear is what leaves doubt, from echo or from noise; taking out echo does little to noise, and no harm.
+Unclear is what leaves doubt, from echo or from noise; where it is noise, taking out echo does no good.
 
 The network was taught by people who read aloud. Fast speech has too few frames for each phone; a shorter hop gives it
 as many as it is used to, at the same pitch (frame rate normalization: Chu and Povey, ICASSP 2010). How fast somebody
